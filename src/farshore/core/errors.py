@@ -1,0 +1,32 @@
+"""One error root; subclasses by what the caller must do."""
+
+
+class FarshoreError(Exception):
+    """Anything farshore reports: what happened, what state things are in, what to do next."""
+
+    exit_code = 1
+
+
+class UsageError(FarshoreError):
+    """The request or its configuration is wrong: name the setting, the value and the fix."""
+
+    exit_code = 2
+
+
+class RefusedError(FarshoreError):
+    """The request is understood and unsafe now; `reason` says why, `next_step` what would help."""
+
+    def __init__(self, reason: str, next_step: str) -> None:
+        super().__init__(f"{reason} Next: {next_step}")
+        self.reason = reason
+        self.next_step = next_step
+
+
+class UnknownOutcomeError(FarshoreError):
+    """A request was sent and its reply never came; read the state before sending anything again."""
+
+    exit_code = 3
+
+
+class InvariantError(FarshoreError):
+    """A step would break a promise; nothing was done."""

@@ -1,0 +1,81 @@
+"""The seed's resource names, in one place. Every name in AWS ends in the deployment's suffix."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Names of one deployment; `suffix` is ENVIRONMENT_SUFFIX, lower case letters, digits and hyphens."""
+
+    suffix: str
+    home_region: str = "us-east-1"
+    standby_region: str = "us-west-2"
+    witness_region: str = "us-east-2"
+
+    def side(self, region: str) -> str:
+        """The seed's word for a region: `primary` is the home region, whoever writes now."""
+        if region == self.home_region:
+            return "primary"
+        if region == self.standby_region:
+            return "secondary"
+        raise ValueError(f"{region} is neither {self.home_region} nor {self.standby_region}")
+
+    def other(self, region: str) -> str:
+        return self.standby_region if region == self.home_region else self.home_region
+
+    @property
+    def regions(self) -> tuple[str, str]:
+        return (self.home_region, self.standby_region)
+
+    @property
+    def global_cluster(self) -> str:
+        return f"aurora-global-{self.suffix}"
+
+    def cluster(self, region: str) -> str:
+        return f"{self.side(region)}-aurora-cluster-{self.suffix}"
+
+    def instance(self, region: str, number: int) -> str:
+        return f"{self.side(region)}-aurora-instance-{number}-{self.suffix}"
+
+    def monitor_function(self, region: str) -> str:
+        return f"{self.side(region)}-monitor-function-{self.suffix}"
+
+    def controller_function(self, region: str) -> str:
+        return f"{self.side(region)}-controller-function-{self.suffix}"
+
+    def schedule_rule(self, region: str, what: str) -> str:
+        return f"{self.side(region)}-{what}-schedule-{self.suffix}"
+
+    @property
+    def authority_table(self) -> str:
+        return f"farshore-authority-{self.suffix}"
+
+    def authority_alarm(self, region: str) -> str:
+        return f"{self.side(region)}-authority-alarm-{self.suffix}"
+
+    def topic(self, region: str) -> str:
+        return f"{self.side(region)}-alerts-{self.suffix}"
+
+    @property
+    def zone(self) -> str:
+        return f"farshore-{self.suffix}.internal"
+
+    @property
+    def writer_name(self) -> str:
+        """The DNS name clients use; it follows authority."""
+        return f"db.{self.zone}"
+
+    @property
+    def controller_secret(self) -> str:
+        return f"farshore-controller-{self.suffix}"
+
+    def lambda_role(self) -> str:
+        return f"lambda-monitor-role-{self.suffix}"
+
+    @property
+    def operations_role(self) -> str:
+        return f"dr-operations-role-{self.suffix}"
+
+    @property
+    def metric_namespace(self) -> str:
+        return f"Farshore/{self.suffix}"
