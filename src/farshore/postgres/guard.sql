@@ -1,0 +1,174 @@
+-- The guard: PostgreSQL itself refuses commits on guarded tables when the lease has ended (docs/decisions/0002).
+-- The times live in sequences because a sequence is not under MVCC: an old snapshot still reads the fence.
+-- https://www.postgresql.org/docs/15/sql-createsequence.html (Notes), /docs/15/sql-createtrigger.html
+create schema if not exists farshore;
+grant usage on schema farshore to public;
+
+create table if not exists farshore.lease (
+    one boolean primary key default true check (one),
+    region text,
+    epoch bigint not null default 0,
+    fenced boolean not null default true,
+    enforcing boolean not null default false
+);
+insert into farshore.lease default values on conflict do nothing;
+
+-- One row per grant; snapshot and replayed_at say what this volume held when the epoch began.
+create table if not exists farshore.epochs (
+    epoch bigint primary key,
+    region text not null,
+    granted_at timestamptz not null,
+    lsn pg_lsn not null,
+    snapshot pg_snapshot not null,
+    replayed_at timestamptz
+);
+
+-- Written by the first write of an epoch: proof that the granted writer takes a guarded, confirmed commit.
+create table if not exists farshore.proof (
+    epoch bigint primary key,
+    proved_at timestamptz not null
+);
+
+create sequence if not exists farshore.until_us minvalue 0 start 0;
+create sequence if not exists farshore.incarnation_us minvalue 0 start 0;
+create sequence if not exists farshore.epoch_now minvalue 0 start 0;
+grant select on farshore.lease, farshore.epochs to public;
+grant select on farshore.until_us, farshore.incarnation_us, farshore.epoch_now to public;
+
+-- Whether this very server process may write now. A restart or a promotion changes the postmaster's start
+-- time, so an inherited lease is void until the next renewal.
+create or replace function farshore.in_lease() returns boolean language plpgsql volatile as $$
+begin
+    return coalesce(pg_catalog.pg_sequence_last_value('farshore.incarnation_us'), 0)
+             = pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) * 1e6::float8
+       and coalesce(pg_catalog.pg_sequence_last_value('farshore.until_us'), 0)
+             > pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) * 1e6::float8;
+end $$;
+
+-- The gate is taken before the lease is read, so a barrier waits for everyone who has read it.
+create or replace function farshore.check_commit() returns trigger language plpgsql as $$
+begin
+    if pg_catalog.pg_advisory_xact_lock_shared(7041, 1) is null
+       or coalesce(pg_catalog.pg_sequence_last_value('farshore.incarnation_us'), 0)
+            <> pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) * 1e6::float8
+       or coalesce(pg_catalog.pg_sequence_last_value('farshore.until_us'), 0)
+            <= pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) * 1e6::float8
+    then
+        raise exception 'farshore: this region may not write now' using errcode = '25006',
+            hint = 'The lease of this region has ended or was fenced; connect to the writer of the current epoch.';
+    end if;
+    return null;
+end $$;
+
+create or replace function farshore.warn_commit() returns trigger language plpgsql as $$
+begin
+    if not farshore.in_lease() then
+        raise warning 'farshore: this region would refuse this commit if the guard enforced';
+    end if;
+    return null;
+end $$;
+
+create or replace function farshore.no_truncate() returns trigger language plpgsql as $$
+begin
+    raise exception 'farshore: TRUNCATE of a guarded table is refused' using errcode = '25006',
+        hint = 'Use DELETE, or `farshore guard uninstall` for this table during maintenance.';
+end $$;
+
+create or replace function farshore.guard(guarded regclass) returns void language plpgsql as $$
+declare
+    checker text := (select case when enforcing then 'check_commit' else 'warn_commit' end from farshore.lease);
+begin
+    perform farshore.unguard(guarded);
+    execute pg_catalog.format(
+        'create constraint trigger zz_farshore after insert or update or delete on %s '
+        'deferrable initially deferred for each row execute function farshore.%I()', guarded, checker);
+    execute pg_catalog.format('alter table %s enable always trigger zz_farshore', guarded);
+    execute pg_catalog.format(
+        'create trigger zz_farshore_truncate before truncate on %s '
+        'for each statement execute function farshore.no_truncate()', guarded);
+    execute pg_catalog.format('alter table %s enable always trigger zz_farshore_truncate', guarded);
+end $$;
+
+create or replace function farshore.unguard(guarded regclass) returns void language plpgsql as $$
+begin
+    execute pg_catalog.format('drop trigger if exists zz_farshore on %s', guarded);
+    execute pg_catalog.format('drop trigger if exists zz_farshore_truncate on %s', guarded);
+end $$;
+
+create or replace view farshore.guarded as
+    select tgrelid::regclass as guarded, tgfoid::regproc::text = 'farshore.check_commit' as enforcing
+    from pg_catalog.pg_trigger where tgname = 'zz_farshore' and tgparentid = 0;
+grant select on farshore.guarded to public;
+
+create or replace function farshore.set_enforcing(wanted boolean) returns void language plpgsql as $$
+begin
+    update farshore.lease set enforcing = wanted;
+    perform farshore.guard(guarded) from farshore.guarded;
+end $$;
+
+-- Only a higher epoch is granted, and the grant itself opens nothing: the first renewal does.
+create or replace function farshore.grant_epoch(new_region text, new_epoch bigint) returns boolean
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    held pg_snapshot := pg_current_snapshot();
+begin
+    update farshore.lease set region = new_region, epoch = new_epoch, fenced = false where epoch < new_epoch;
+    if not found then
+        return exists (select from farshore.lease
+                       where epoch = new_epoch and region = new_region and not fenced);
+    end if;
+    perform setval('farshore.until_us', 0);
+    perform setval('farshore.epoch_now', new_epoch);
+    insert into farshore.epochs
+        values (new_epoch, new_region, clock_timestamp(), pg_current_wal_lsn(), held,
+                pg_last_xact_replay_timestamp());
+    return true;
+end $$;
+
+-- `started` is this server's own clock_timestamp(), read before the renewal in the authority table began.
+-- Durability adds nothing here (a crash voids the lease), so the renewal waits for no disk and no standby.
+create or replace function farshore.renew(held_epoch bigint, started timestamptz, ttl interval) returns boolean
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    is_fenced boolean;
+begin
+    set local synchronous_commit = off;
+    select fenced into is_fenced from farshore.lease where epoch = held_epoch for update;
+    if is_fenced is distinct from false then
+        return false;
+    end if;
+    perform setval('farshore.incarnation_us', (date_part('epoch', pg_postmaster_start_time()) * 1e6)::bigint);
+    perform setval('farshore.until_us', greatest(
+        coalesce(pg_sequence_last_value('farshore.until_us'), 0),
+        (date_part('epoch', started + ttl) * 1e6)::bigint));
+    return true;
+end $$;
+
+-- Sticky for its epoch: no late renewal undoes it.
+create or replace function farshore.fence(old_epoch bigint) returns boolean
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    update farshore.lease set fenced = true where epoch = old_epoch;
+    if not found then
+        return false;
+    end if;
+    perform setval('farshore.until_us', 0);
+    return true;
+end $$;
+
+-- Returns once no transaction that passed its check before the fence is still on its way to disk.
+create or replace function farshore.barrier() returns void language plpgsql as $$
+begin
+    perform pg_catalog.pg_advisory_xact_lock(7041, 1);
+end $$;
+
+-- The epoch in which the commit just made is certain to be the only writer's, or null: treat null as unknown.
+create or replace function farshore.confirm() returns bigint language plpgsql volatile as $$
+begin
+    return case when farshore.in_lease() and not pg_catalog.pg_is_in_recovery()
+                then pg_catalog.pg_sequence_last_value('farshore.epoch_now') end;
+end $$;
+
+revoke all on function farshore.grant_epoch(text, bigint), farshore.renew(bigint, timestamptz, interval),
+    farshore.fence(bigint), farshore.barrier(), farshore.guard(regclass), farshore.unguard(regclass),
+    farshore.set_enforcing(boolean) from public;
