@@ -40,7 +40,7 @@ grant select on farshore.until_us, farshore.incarnation_us, farshore.epoch_now t
 create or replace function farshore.in_lease() returns boolean language plpgsql volatile as $$
 begin
     return coalesce(pg_catalog.pg_sequence_last_value('farshore.incarnation_us'), 0)
-             = pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) * 1e6::float8
+             = (pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) * 1e6)::bigint
        and coalesce(pg_catalog.pg_sequence_last_value('farshore.until_us'), 0)
              > pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) * 1e6::float8;
 end $$;
@@ -50,7 +50,7 @@ create or replace function farshore.check_commit() returns trigger language plpg
 begin
     if pg_catalog.pg_advisory_xact_lock_shared(7041, 1) is null
        or coalesce(pg_catalog.pg_sequence_last_value('farshore.incarnation_us'), 0)
-            <> pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) * 1e6::float8
+            <> (pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) * 1e6)::bigint
        or coalesce(pg_catalog.pg_sequence_last_value('farshore.until_us'), 0)
             <= pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) * 1e6::float8
     then

@@ -1,0 +1,58 @@
+"""The Aurora global cluster's control plane behind the Cloud port, called in one region only.
+
+https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_FailoverGlobalCluster.html
+"""
+
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from farshore.core.errors import UnknownOutcomeError
+from farshore.core.facts import GlobalCluster
+
+
+def region_of(arn: str) -> str:
+    """arn:aws:rds:<region>:<account>:cluster:<name>"""
+    return arn.split(":")[3]
+
+
+class AuroraGlobalCluster:
+    """`reader` has a short deadline, `mover` a long one: a reply to a promotion is worth waiting for."""
+
+    def __init__(self, reader: Any, mover: Any, identifier: str) -> None:
+        self._reader = reader
+        self._mover = mover
+        self._identifier = identifier
+        self._arns: dict[str, str] = {}
+
+    def describe(self) -> GlobalCluster | None:
+        try:
+            answer = self._reader.describe_global_clusters(GlobalClusterIdentifier=self._identifier)
+        except (BotoCoreError, ClientError):
+            return None
+        clusters = answer["GlobalClusters"]
+        if not clusters:
+            return None
+        members = clusters[0]["GlobalClusterMembers"]
+        self._arns = {region_of(m["DBClusterArn"]): m["DBClusterArn"] for m in members}
+        writers = [region_of(m["DBClusterArn"]) for m in members if m["IsWriter"]]
+        readers = [m for m in members if not m["IsWriter"]]
+        state = clusters[0].get("FailoverState") or {}
+        return GlobalCluster(
+            writer_region=writers[0] if len(writers) == 1 else None,
+            moving=state.get("Status"),
+            synchronized=bool(readers)
+            and all(m.get("SynchronizationStatus") == "connected" for m in readers),
+        )
+
+    def promote(self, region: str) -> None:
+        if region not in self._arns:
+            self.describe()
+        try:
+            self._mover.failover_global_cluster(
+                GlobalClusterIdentifier=self._identifier,
+                TargetDbClusterIdentifier=self._arns[region],
+                AllowDataLoss=True,
+            )
+        except (BotoCoreError, ClientError, KeyError) as error:
+            raise UnknownOutcomeError(f"FailoverGlobalCluster to {region}: {error!r}") from error

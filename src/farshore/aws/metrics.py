@@ -1,0 +1,54 @@
+"""Custom metrics, published from a thread of their own: a slow CloudWatch never delays a lease."""
+
+import queue
+import threading
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from farshore.log import log
+
+AUTHORITY_HOME = "AuthorityHome"
+
+
+class MetricPublisher:
+    """Keeps only the newest value of each metric that waits to be sent."""
+
+    def __init__(self, cloudwatch: Any, namespace: str, region: str) -> None:
+        self._cloudwatch = cloudwatch
+        self._namespace = namespace
+        self._region = region
+        self._waiting: dict[str, float] = {}
+        self._lock = threading.Lock()
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
+        threading.Thread(target=self._run, name="metrics", daemon=True).start()
+
+    def authority_home(self, *, is_home: bool) -> None:
+        self.publish(AUTHORITY_HOME, float(is_home))
+
+    def publish(self, metric: str, value: float) -> None:
+        with self._lock:
+            self._waiting[metric] = value
+        self._wake.put(None)
+
+    def _run(self) -> None:
+        while True:
+            self._wake.get()
+            with self._lock:
+                batch, self._waiting = self._waiting, {}
+            if batch:
+                self._send(batch)
+
+    def _send(self, batch: dict[str, float]) -> None:
+        data = [
+            {
+                "MetricName": metric,
+                "Dimensions": [{"Name": "Region", "Value": self._region}],
+                "Value": value,
+            }
+            for metric, value in batch.items()
+        ]
+        try:
+            self._cloudwatch.put_metric_data(Namespace=self._namespace, MetricData=data)
+        except (BotoCoreError, ClientError) as error:
+            log("metrics-not-published", metrics=sorted(batch), error=str(error))

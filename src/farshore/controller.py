@@ -1,0 +1,267 @@
+"""observe -> decide -> record -> act: one tick of the controller.
+
+The controller decides nothing: it gathers facts, asks core.decide, writes the record by compare-and-set and only
+then does what the step says. Any process may run it at any time, in any number, and die at any instant.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from farshore.core.authority import Authority, Phase
+from farshore.core.decide import Step, decide
+from farshore.core.errors import UnknownOutcomeError
+from farshore.core.facts import Facts, GlobalCluster, Observation, Server
+from farshore.core.lease import Watch, watch
+from farshore.core.pace import rest_ms
+from farshore.core.profile import Mode, Profile
+from farshore.core.transitions import Action
+from farshore.log import log
+from farshore.names import Names
+from farshore.ports import Clock, Cloud, Database, Journal, Page, Publisher, Sighting
+
+_MOVING = (Phase.CLAIMED, Phase.PROMOTING)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything a controller touches."""
+
+    journal: Journal
+    databases: Mapping[str, Database]
+    cloud: Cloud
+    publisher: Publisher
+    clock: Clock
+
+
+class Errand:
+    """Slow work in a thread of its own, one at a time; whoever asks for it never waits."""
+
+    def __init__(self, name: str, work: Callable[[], None]) -> None:
+        self._name = name
+        self._work = work
+        self._busy = threading.Lock()
+
+    def start(self) -> None:
+        if self._busy.acquire(blocking=False):
+            threading.Thread(target=self._run, name=self._name, daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        finally:
+            self._busy.release()
+
+
+class Controller:
+    """One region's controller; `process` names this execution in the journal."""
+
+    def __init__(
+        self, *, names: Names, region: str, process: str, profile: Profile, mode: Mode, world: World
+    ) -> None:
+        self.page: Page | None = None
+        self._names = names
+        self._region = region
+        self._process = process
+        self._profile = profile
+        self._mode = mode
+        self._world = world
+        self._watch: Watch | None = None
+        self._seen: dict[str, tuple[str, int]] = {}
+        self._record: Authority | None = None
+        self._read_at_ms: int | None = None
+        self._cluster: GlobalCluster | None = None
+        self._described_at_ms: int | None = None
+        self._neighbour: Server | None = None
+        self._published: tuple[bool, int] | None = None
+        self._sent: tuple[int, int] | None = None
+        self._told = ""
+        self._describing = Errand("describe", self._describe)
+        self._asking = Errand("neighbour", self._ask_neighbour)
+
+    def tick(self) -> int:
+        """One round; returns how many ms to rest before the next. Raises UnknownOutcomeError without the table."""
+        self._read_if_due()
+        facts = self._observe()
+        step = decide(self._record, facts, self._world.clock.now(), self._profile, self._mode)
+        self._take(step, facts)
+        self._publish()
+        return rest_ms(self._record, facts, self._profile)
+
+    # --- observe -------------------------------------------------------------------------------------------------
+
+    def _read_if_due(self) -> None:
+        """A process that has just written the record knows it; all others read before they decide."""
+        now = self._world.clock.now()
+        own_for_ms = self._profile.renew_ms * 3
+        if self._record is not None and self._read_at_ms is not None:
+            leads = self._record.last_event.by == self._process or self._record.holder == self._region
+            if leads and now.mono_ms - self._read_at_ms < own_for_ms:
+                return
+        self._read()
+
+    def _read(self) -> None:
+        self.page = self._world.journal.read()
+        now = self._world.clock.now()
+        self._read_at_ms = now.mono_ms
+        self._accept(self.page.record)
+        for region, sighting in self.page.sightings.items():
+            if self._seen.get(region, ("", 0))[0] != sighting.sequence:
+                self._seen[region] = (sighting.sequence, now.mono_ms)
+
+    def _accept(self, record: Authority | None) -> None:
+        self._record = record
+        if record is not None:
+            self._watch = watch(self._watch, record, self._world.clock.now())
+
+    def _observe(self) -> Facts:
+        record, now = self._record, self._world.clock.now()
+        sightings = self.page.sightings if self.page else {}
+        facts = Facts(
+            me=self._region,
+            process=self._process,
+            lease_unchanged_ms=self._watch.unchanged_ms(now) if self._watch else 0,
+            observations={
+                region: self._timed(sighting, now.mono_ms) for region, sighting in sightings.items()
+            },
+            cluster=self._known_cluster(now.mono_ms),
+            promotion_sent=record is not None and self._sent == _intent_of(record),
+        )
+        servers = self._ask_servers(record, facts)
+        moved_on = self._world.clock.now()
+        unchanged_ms = self._watch.unchanged_ms(moved_on) if self._watch else 0
+        return replace(facts, servers=servers, lease_unchanged_ms=unchanged_ms)
+
+    def _timed(self, sighting: Sighting, now_ms: int) -> Observation:
+        return Observation(
+            region=sighting.region,
+            sequence=sighting.sequence,
+            unchanged_ms=now_ms - self._seen[sighting.region][1],
+            endpoints=sighting.endpoints,
+            lag_ms=sighting.lag_ms,
+        )
+
+    def _known_cluster(self, now_ms: int) -> GlobalCluster | None:
+        """While the role moves it is read at once; otherwise in the background, and what is old is unknown."""
+        if self._record is None or self._record.phase is Phase.PROMOTING:
+            self._describe()
+            return self._cluster
+        fresh_ms = self._profile.describe_ms * 3
+        age_ms = None if self._described_at_ms is None else now_ms - self._described_at_ms
+        if age_ms is None or age_ms >= self._profile.describe_ms:
+            self._describing.start()
+        return self._cluster if age_ms is not None and age_ms < fresh_ms else None
+
+    def _describe(self) -> None:
+        found = self._world.cloud.describe()
+        self._cluster, self._described_at_ms = found, self._world.clock.now().mono_ms
+
+    def _ask_servers(self, record: Authority | None, facts: Facts) -> dict[str, Server]:
+        """This region's own server at once; the neighbour's only when its keeper is late, and never waited for."""
+        found: dict[str, Server] = {}
+        mine = self._world.databases[self._region].inspect(self._profile.renew_ms)
+        if mine is not None:
+            found[self._region] = mine
+        is_late = facts.lease_unchanged_ms * 2 >= self._profile.lease_ttl_ms
+        if record is not None and record.holder not in (None, self._region) and is_late:
+            neighbour, self._neighbour = self._neighbour, None
+            if neighbour is not None:
+                found[neighbour.region] = neighbour
+            self._asking.start()
+        return found
+
+    def _ask_neighbour(self) -> None:
+        other = self._world.databases[self._names.other(self._region)]
+        self._neighbour = other.inspect(self._profile.lease_ttl_ms // 2)
+
+    # --- record and act ------------------------------------------------------------------------------------------
+
+    def _take(self, step: Step, facts: Facts) -> None:
+        self._tell(step)
+        if step.record is not None:
+            before = self._record
+            try:
+                won = self._world.journal.compare_and_set(before, step.record)
+            except UnknownOutcomeError:
+                self._read_at_ms = None
+                raise
+            if not won:
+                self._read_at_ms = None
+                return
+            self._accept(step.record)
+            self._read_at_ms = self._world.clock.now().mono_ms
+            if before is None or before.last_event != step.record.last_event:
+                self._keep_event(step.record)
+        self._act(step.action, facts)
+
+    def _keep_event(self, record: Authority) -> None:
+        """Off the path: the record itself carries its last event, so a crash here loses a line, not a fact."""
+
+        def put() -> None:
+            try:
+                self._world.journal.put_event(record.last_event)
+            except UnknownOutcomeError as error:
+                log("event-not-kept", event_version=record.last_event.version, error=str(error))
+
+        threading.Thread(target=put, name="history", daemon=True).start()
+
+    def _act(self, action: Action, facts: Facts) -> None:
+        record = self._record
+        if record is None or action is Action.NOTHING:
+            return
+        if action is Action.RENEW and record.holder is not None:
+            self._renew(record, record.holder, facts)
+        elif action is Action.PROMOTE:
+            self._promote(record)
+        elif action is Action.FENCE:
+            mine = facts.servers[self._region]
+            self._world.databases[self._region].fence(mine.epoch, self._profile.renew_ms)
+
+    def _renew(self, record: Authority, holder: str, facts: Facts) -> None:
+        """Counted from the server's clock as it was read before the record was written (H8)."""
+        profile = self._profile
+        self._world.databases[holder].renew(
+            holder,
+            record.epoch,
+            facts.servers[holder].clock_us,
+            profile.lease_ttl_ms,
+            profile.lease_ttl_ms // 2,
+        )
+
+    def _promote(self, record: Authority) -> None:
+        plan = record.plan
+        if plan is None or plan.intent is None or self._world.clock.now().wall_ms >= plan.intent.not_after_ms:
+            return
+        self._sent = _intent_of(record)
+        Errand("promote", lambda: self._send_promotion(plan.target)).start()
+
+    def _send_promotion(self, target: str) -> None:
+        try:
+            self._world.cloud.promote(target)
+        except UnknownOutcomeError as error:
+            log("promotion-reply-missing", target=target, error=str(error))
+
+    # --- tell ----------------------------------------------------------------------------------------------------
+
+    def _tell(self, step: Step) -> None:
+        if step.name != self._told:
+            self._told = step.name
+            log("step", name=step.name, reason=step.reason, region=self._region, process=self._process)
+
+    def _publish(self) -> None:
+        """Only what a consistent read or our own write has just said (CORRECTNESS.md section 3)."""
+        record, now_ms = self._record, self._world.clock.now().mono_ms
+        if record is None:
+            return
+        is_home = record.region_of_record == self._names.home_region
+        due = self._published is None or now_ms - self._published[1] >= self._profile.metric_ms
+        if due or self._published != (is_home, self._published[1] if self._published else 0):
+            self._published = (is_home, now_ms)
+            self._world.publisher.authority_home(is_home=is_home)
+
+
+def _intent_of(record: Authority) -> tuple[int, int] | None:
+    """(epoch, attempt) of the promotion that the record intends."""
+    if record.plan is None or record.plan.intent is None:
+        return None
+    return (record.epoch, record.plan.intent.attempt)

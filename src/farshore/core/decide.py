@@ -1,0 +1,90 @@
+"""observe -> decide -> record -> act. This is `decide`: pure, total, and the only place where steps are chosen."""
+
+from dataclasses import dataclass, replace
+
+from farshore.core import health
+from farshore.core.authority import Authority, Event, Phase
+from farshore.core.facts import Facts, Now
+from farshore.core.invariants import check
+from farshore.core.profile import Mode, Profile
+from farshore.core.transitions import TABLE, Action, View
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Write `record` first if it differs from what was read (None: leave it), then do `action`."""
+
+    name: str
+    record: Authority | None
+    action: Action
+    reason: str
+
+
+def decide(record: Authority | None, facts: Facts, now: Now, profile: Profile, mode: Mode = "auto") -> Step:
+    """The next step for this controller; `mode` matters at first boot only."""
+    if record is None:
+        return _first_boot(facts, now, mode)
+    view = View(record, facts, now, profile)
+    for row in TABLE:
+        if row.source is record.phase and row.when(view):
+            reason = row.explain(view)
+            after = row.apply(view)
+            if after == record:
+                return Step(row.name, None, row.action, reason)
+            after = _stamped(record, after, row.name, reason, facts, now)
+            check(record, after)
+            return Step(row.name, after, row.action, reason)
+    return Step("wait", None, Action.NOTHING, _why_waiting(view))
+
+
+def _stamped(
+    before: Authority, after: Authority, action: str, reason: str, facts: Facts, now: Now
+) -> Authority:
+    version = before.version + 1
+    told_before = (before.epoch, before.phase, before.holder, before.degraded, before.plan)
+    if (after.epoch, after.phase, after.holder, after.degraded, after.plan) == told_before:
+        return replace(after, version=version)
+    event = Event(version, now.wall_ms, after.epoch, after.phase, after.holder, action, reason, facts.process)
+    return replace(after, version=version, last_event=event)
+
+
+def _first_boot(facts: Facts, now: Now, mode: Mode) -> Step:
+    """A table without a record: the cluster's writer gets an epoch above any its database has known (H17)."""
+    server = health.writing_server(facts, facts.me)
+    if server is None or not health.is_writer_of_cluster(facts, facts.me):
+        return Step("wait", None, Action.NOTHING, f"no authority yet, and {facts.me} is not the writer")
+    epoch = server.epoch + 1
+    reason = f"no authority yet: {facts.me} is the global cluster's writer and gets epoch {epoch}"
+    event = Event(1, now.wall_ms, epoch, Phase.HELD, facts.me, "first-boot", reason, facts.process)
+    record = Authority(
+        version=1,
+        epoch=epoch,
+        phase=Phase.HELD,
+        holder=facts.me,
+        renewal_seq=1,
+        renewed_at_ms=now.wall_ms,
+        lag_ms=server.lag_ms,
+        mode=mode,
+        paused=False,
+        degraded=False,
+        plan=None,
+        last_event=event,
+    )
+    return Step("first-boot", record, Action.RENEW, reason)
+
+
+def _why_waiting(view: View) -> str:
+    record, facts, profile = view.record, view.facts, view.profile
+    if record.phase is not Phase.HELD or record.holder is None:
+        return f"{record.phase} in epoch {record.epoch}: waiting for {record.plan.target if record.plan else '?'}"
+    if facts.me == record.holder:
+        return (
+            f"{facts.me} holds epoch {record.epoch}, but its writer cannot be reached or may not be renewed"
+        )
+    if not health.lease_lapsed(facts, profile):
+        return f"{record.holder} holds epoch {record.epoch}"
+    if health.observations_fresh(facts, record.holder, profile):
+        return f"the lease of {record.holder} has lapsed but its monitor is alive: an in-region failover is assumed"
+    if not health.endpoints_unreachable(facts, record.holder, profile):
+        return f"the lease of {record.holder} has lapsed, but not both of its endpoints are known to be unreachable"
+    return f"{record.holder} seems lost, but {health.failover_limitation(record, facts, profile)}"

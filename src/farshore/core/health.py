@@ -1,0 +1,72 @@
+"""Named conditions on facts. Each is a pure yes or no; unknown always answers no to whatever would act on it."""
+
+from farshore.core.authority import Authority
+from farshore.core.facts import Facts, Server
+from farshore.core.profile import Profile
+
+
+def lease_lapsed(facts: Facts, profile: Profile) -> bool:
+    return facts.lease_unchanged_ms >= profile.lease_ttl_ms
+
+
+def lease_certainly_ended(facts: Facts, profile: Profile) -> bool:
+    return facts.lease_unchanged_ms >= profile.lease_wait_ms
+
+
+def observations_stale(facts: Facts, region: str, profile: Profile) -> bool:
+    """A region never heard of is unknown, not stale."""
+    seen = facts.observations.get(region)
+    return seen is not None and seen.unchanged_ms >= profile.stale_after_ms
+
+
+def observations_fresh(facts: Facts, region: str, profile: Profile) -> bool:
+    seen = facts.observations.get(region)
+    return seen is not None and seen.unchanged_ms < profile.stale_after_ms
+
+
+def endpoints_unreachable(facts: Facts, region: str, profile: Profile) -> bool:
+    """By this region's own monitor, whose word must itself be fresh; its age is no silence of the endpoint."""
+    if not observations_fresh(facts, facts.me, profile):
+        return False
+    seen = facts.observations[facts.me].endpoints.get(region)
+    return seen is not None and seen.both_silent_for(profile.unreachable_after_ms)
+
+
+def writing_server(facts: Facts, region: str) -> Server | None:
+    """The region's server, when it was reached and is not in recovery."""
+    server = facts.servers.get(region)
+    return server if server is not None and not server.in_recovery else None
+
+
+def clock_is_steady(server: Server, profile: Profile) -> bool:
+    """A lease is measured on the writer's clock; a clock that steps measures nothing (H8)."""
+    return abs(server.clock_step_ms) <= profile.stall_margin_ms // 2
+
+
+def is_writer_of_cluster(facts: Facts, region: str) -> bool:
+    cluster = facts.cluster
+    return cluster is not None and cluster.writer_region == region and cluster.moving is None
+
+
+def loss_bound_ms(record: Authority, profile: Profile) -> int | None:
+    """Judged with the last lag the writer reported before its last renewal; None when it never did (H11)."""
+    return None if record.lag_ms is None else profile.loss_bound_ms(record.lag_ms)
+
+
+def failover_limitation(record: Authority, facts: Facts, profile: Profile) -> str | None:
+    """Why an unplanned failover may not begin by itself, or None."""
+    bound = loss_bound_ms(record, profile)
+    mine = facts.servers.get(facts.me)
+    if record.paused:
+        return "farshore is paused for maintenance"
+    if record.mode != "auto":
+        return f"mode is {record.mode}: a person must approve"
+    if mine is None:
+        return "the database of this region cannot be reached"
+    if not mine.enforcing:
+        return "the guard does not enforce, so the old writer might go on writing"
+    if bound is None:
+        return "the lag before the loss is unknown, so the loss has no bound"
+    if bound > profile.loss_budget_ms:
+        return f"up to {bound} ms of transactions may be lost, the budget is {profile.loss_budget_ms} ms"
+    return None

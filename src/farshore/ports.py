@@ -1,0 +1,90 @@
+"""What the controller needs from the world. The adapters are in aws/ and postgres/, the simulator has its own."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from farshore.core.authority import Authority, Event
+from farshore.core.facts import Endpoints, GlobalCluster, Now, Server
+
+
+class Clock(Protocol):
+    def now(self) -> Now: ...
+
+    def sleep(self, milliseconds: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A monitor's observation as it stands in the table; its age is for the reader to time."""
+
+    region: str
+    sequence: str
+    endpoints: Mapping[str, Endpoints]
+    lag_ms: int | None
+    at_unix_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """A loop that says it is running, so that an older one of the same kind and region steps aside."""
+
+    kind: str
+    region: str
+    process: str
+    started_ms: int
+    beat: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One strongly consistent read of everything the table says now."""
+
+    record: Authority | None
+    sightings: Mapping[str, Sighting]
+    presences: Sequence[Presence]
+
+
+class Journal(Protocol):
+    """The authority table. Every method raises UnknownOutcomeError when no reply came in time."""
+
+    def read(self) -> Page: ...
+
+    def compare_and_set(self, before: Authority | None, after: Authority) -> bool:
+        """Write `after` if the table still holds `before`'s version; False: somebody else was first."""
+
+    def put_event(self, event: Event) -> None:
+        """Keep an event for history; writing the same event again changes nothing."""
+
+    def put_presence(self, presence: Presence) -> None: ...
+
+    def put_sighting(self, sighting: Sighting, presence: Presence) -> None: ...
+
+    def history(self, after_version: int = 0) -> list[Event]: ...
+
+
+class Database(Protocol):
+    """A region's cluster through its writer endpoint, as the guard's role. Every call has a deadline."""
+
+    def inspect(self, timeout_ms: int) -> Server | None:
+        """None when it could not be reached in time."""
+
+    def renew(self, region: str, epoch: int, started_us: int, ttl_ms: int, timeout_ms: int) -> bool:
+        """Grant the epoch if it is new, then renew its lease from `started_us` (the server's clock)."""
+
+    def fence(self, epoch: int, timeout_ms: int) -> bool: ...
+
+
+class Cloud(Protocol):
+    """The global cluster's control plane, called in this region only."""
+
+    def describe(self) -> GlobalCluster | None:
+        """None when it could not be read."""
+
+    def promote(self, region: str) -> None:
+        """FailoverGlobalCluster with AllowDataLoss towards `region`; sent once, never retried by the SDK."""
+
+
+class Publisher(Protocol):
+    def authority_home(self, *, is_home: bool) -> None:
+        """Publish this region's word on whether authority is at home; must not block the caller."""
