@@ -254,8 +254,8 @@ class Controller:
         if record is None:
             return
         is_home = record.region_of_record == self._names.home_region
-        due = self._published is None or now_ms - self._published[1] >= self._profile.metric_ms
-        if due or self._published != (is_home, self._published[1] if self._published else 0):
+        told = self._published
+        if told is None or told[0] != is_home or now_ms - told[1] >= self._profile.metric_ms:
             self._published = (is_home, now_ms)
             self._world.publisher.authority_home(is_home=is_home)
 

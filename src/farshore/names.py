@@ -66,6 +66,10 @@ class Names:
         return f"db.{self.zone}"
 
     @property
+    def master_secret(self) -> str:
+        return f"aurora-master-password-{self.suffix}"
+
+    @property
     def controller_secret(self) -> str:
         return f"farshore-controller-{self.suffix}"
 

@@ -67,9 +67,8 @@ class DynamoJournal:
     def put_presence(self, presence: Presence) -> None:
         self._put(f"presence#{presence.kind}#{presence.region}", dataclasses.asdict(presence), {}, {})
 
-    def put_sighting(self, sighting: Sighting, presence: Presence) -> None:
-        document = {**dataclasses.asdict(sighting), "presence": dataclasses.asdict(presence)}
-        self._put(f"observation#{sighting.region}", document, {}, {})
+    def put_sighting(self, sighting: Sighting) -> None:
+        self._put(f"observation#{sighting.region}", dataclasses.asdict(sighting), {}, {})
 
     def history(self, after_version: int = 0) -> list[Event]:
         items = self._query(f"event#{after_version + 1:012d}", "event#~")

@@ -1,0 +1,1 @@
+"""What the operator's verbs do; the CLI prints it."""

@@ -1,0 +1,37 @@
+"""Lambda handler: the controller of this function's region."""
+
+import functools
+from typing import Any
+
+from farshore.controller import Controller
+from farshore.lambdas import loop
+from farshore.settings import from_environment
+from farshore.workshop import Workshop
+
+
+@functools.cache
+def _workshop() -> Workshop:
+    return Workshop(from_environment())
+
+
+def handler(_event: Any, context: loop.LambdaContext) -> dict[str, object]:
+    workshop = _workshop()
+    settings, world = workshop.settings, workshop.world
+    process = f"{settings.region}/controller/{context.aws_request_id[:8]}"
+    controller = Controller(
+        names=settings.names,
+        region=settings.region,
+        process=process,
+        profile=settings.profile,
+        mode=settings.mode,
+        world=world,
+    )
+    return loop.run(
+        kind="controller",
+        region=settings.region,
+        process=process,
+        context=context,
+        journal=world.journal,
+        clock=world.clock,
+        tick=controller.tick,
+    )

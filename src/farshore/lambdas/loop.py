@@ -1,0 +1,71 @@
+"""A loop inside a Lambda invocation, overlapping with the next one on its one-minute schedule (H9).
+
+EventBridge starts a schedule late at times, so an invocation goes on past the minute; it steps aside as soon as a
+newer one of its kind is seen to be running, so that usually one loop per function is paid for.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from farshore.core.errors import UnknownOutcomeError
+from farshore.log import log
+from farshore.ports import Clock, Journal, Presence
+
+LOOP_MS = 150_000
+LAST_MS = 5000
+BEAT_MS = 2000
+ESTABLISHED_BEATS = 2
+
+
+class LambdaContext(Protocol):
+    aws_request_id: str
+
+    def get_remaining_time_in_millis(self) -> int: ...
+
+
+def run(
+    *,
+    kind: str,
+    region: str,
+    process: str,
+    context: LambdaContext,
+    journal: Journal,
+    clock: Clock,
+    tick: Callable[[], int],
+) -> dict[str, object]:
+    """Tick until the time is over or a newer loop has taken over; returns how it ended, for the log."""
+    started = clock.now()
+    ticks, failures, beat = 0, 0, 0
+    beaten_ms: int | None = None
+    while True:
+        now = clock.now()
+        if now.mono_ms - started.mono_ms >= LOOP_MS or context.get_remaining_time_in_millis() < LAST_MS:
+            return _ended("time", ticks, failures)
+        try:
+            rest_ms = tick()
+            ticks += 1
+            if beaten_ms is None or now.mono_ms - beaten_ms >= BEAT_MS:
+                beat, beaten_ms = beat + 1, now.mono_ms
+                if _newer_is_running(journal, kind, region, process, started.wall_ms):
+                    return _ended("a newer loop runs", ticks, failures)
+                journal.put_presence(Presence(kind, region, process, started.wall_ms, beat))
+        except UnknownOutcomeError as error:
+            failures += 1
+            log("tick-failed", kind=kind, region=region, process=process, error=str(error))
+            rest_ms = 50
+        clock.sleep(rest_ms)
+
+
+def _newer_is_running(journal: Journal, kind: str, region: str, process: str, started_ms: int) -> bool:
+    return any(
+        other.kind == kind
+        and other.region == region
+        and other.process != process
+        and (other.started_ms, other.process) > (started_ms, process)
+        and other.beat >= ESTABLISHED_BEATS
+        for other in journal.read().presences
+    )
+
+
+def _ended(why: str, ticks: int, failures: int) -> dict[str, object]:
+    return {"ended": why, "ticks": ticks, "failures": failures}

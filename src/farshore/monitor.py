@@ -1,0 +1,121 @@
+"""A region's monitor: probes the database endpoints of both regions and writes down what it sees.
+
+Each endpoint has a thread of its own, so that one slow or dead endpoint never delays the sampling of the others.
+"""
+
+import threading
+from collections.abc import Mapping
+
+from psycopg import sql
+
+from farshore.core.facts import Endpoints
+from farshore.core.profile import Profile
+from farshore.log import log
+from farshore.ports import Clock, Journal, Sighting
+from farshore.postgres.session import DatabaseUnreachableError, Session
+
+# https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora_global_db_status.html
+# Only the writer knows how far its secondaries are behind; its own row carries -1.
+_PROBE = sql.SQL("""
+    select case when not pg_is_in_recovery() then
+        (select min(rpo_lag_in_msec) from aurora_global_db_status() where rpo_lag_in_msec >= 0) end
+""")
+
+
+class Prober:
+    """Probes one endpoint for ever; `silent_ms` is None until a first probe has been answered or has failed."""
+
+    def __init__(self, session: Session, profile: Profile, clock: Clock) -> None:
+        self._session = session
+        self._profile = profile
+        self._clock = clock
+        self._heard_ms = clock.now().mono_ms
+        self._tried = False
+        self._lag: tuple[int, int] | None = None
+        self._stopped = threading.Event()
+
+    def start(self, name: str) -> None:
+        threading.Thread(target=self._run, name=f"probe {name}", daemon=True).start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def silent_ms(self) -> int | None:
+        return self._clock.now().mono_ms - self._heard_ms if self._tried else None
+
+    def lag_ms(self) -> int | None:
+        """The writer's own word on its secondaries, while it is fresh; otherwise unknown."""
+        lag = self._lag
+        if lag is None or self._clock.now().mono_ms - lag[1] > self._profile.stale_after_ms:
+            return None
+        return lag[0]
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            self._probe()
+            self._stopped.wait(self._profile.probe_ms / 1000)
+
+    def _probe(self) -> None:
+        try:
+            lag_ms = self._session.row(_PROBE, (), self._profile.unreachable_after_ms)[0]
+        except DatabaseUnreachableError:
+            self._tried = True
+            return
+        now_ms = self._clock.now().mono_ms
+        self._lag = None if lag_ms is None else (int(lag_ms), now_ms)
+        self._heard_ms, self._tried = now_ms, True
+
+
+class Monitor:
+    """`sessions`: for each region one session per endpoint, writer first."""
+
+    def __init__(
+        self,
+        *,
+        region: str,
+        process: str,
+        sessions: Mapping[str, tuple[Session, Session]],
+        profile: Profile,
+        journal: Journal,
+        clock: Clock,
+    ) -> None:
+        self._region = region
+        self._process = process
+        self._profile = profile
+        self._journal = journal
+        self._clock = clock
+        self._round = 0
+        self._probers = {
+            probed: (Prober(writer, profile, clock), Prober(reader, profile, clock))
+            for probed, (writer, reader) in sessions.items()
+        }
+        for probed, (writer_prober, reader_prober) in self._probers.items():
+            writer_prober.start(f"{probed} writer")
+            reader_prober.start(f"{probed} reader")
+
+    def tick(self) -> int:
+        """Write one observation; returns how many ms to rest. Raises UnknownOutcomeError without the table."""
+        self._round += 1
+        lags = [lag for writer, _ in self._probers.values() if (lag := writer.lag_ms()) is not None]
+        started = self._clock.now()
+        self._journal.put_sighting(
+            Sighting(
+                region=self._region,
+                sequence=f"{self._process}/{self._round}",
+                endpoints={
+                    probed: Endpoints(writer.silent_ms(), reader.silent_ms())
+                    for probed, (writer, reader) in self._probers.items()
+                },
+                lag_ms=min(lags) if lags else None,
+                at_unix_ms=started.wall_ms,
+            )
+        )
+        took_ms = self._clock.now().mono_ms - started.mono_ms
+        if took_ms > self._profile.stale_after_ms:
+            log("observation-late", took_ms=took_ms, region=self._region)
+        return max(0, self._profile.probe_ms - took_ms)
+
+    def stop(self) -> None:
+        for pair in self._probers.values():
+            for prober in pair:
+                prober.stop()

@@ -1,0 +1,105 @@
+"""Install, switch and show the guard in the writer's database."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from farshore.core.authority import Phase
+from farshore.core.errors import RefusedError, UsageError
+from farshore.workshop import Workshop
+
+RENEWALS_BEFORE_ENFORCING = 3
+
+
+@dataclass(frozen=True, slots=True)
+class GuardStatus:
+    epoch: int
+    region: str | None
+    fenced: bool
+    enforcing: bool
+    in_lease: bool
+    tables: tuple[str, ...]
+
+
+def install(workshop: Workshop, writer_region: str, tables: Sequence[str]) -> GuardStatus:
+    """Create the guard's schema and role if needed, then guard `tables` (schema-qualified). Safe to repeat."""
+    with _master(workshop, writer_region) as connection:
+        missing = [
+            t for t in tables if _one(connection, "select to_regclass(%s) as found", t)["found"] is None
+        ]
+        if missing:
+            raise UsageError(f"--table {missing[0]}: there is no such table; name it as schema.table.")
+        connection.execute(resources.files("farshore.postgres").joinpath("guard.sql").read_text().encode())
+        _create_role(connection, workshop.credentials)
+        for table in tables:
+            connection.execute("select farshore.guard(%s::regclass)", (table,))
+        return _status(connection)
+
+
+def status(workshop: Workshop, writer_region: str) -> GuardStatus:
+    with _master(workshop, writer_region) as connection:
+        return _status(connection)
+
+
+def set_enforcing(workshop: Workshop, writer_region: str, *, enforcing: bool) -> GuardStatus:
+    """Enforcing before the lease is kept would stop production, so it waits for three renewals (H17)."""
+    record = workshop.journal.read().record
+    if enforcing and (
+        record is None or record.phase is not Phase.HELD or record.renewal_seq < RENEWALS_BEFORE_ENFORCING
+    ):
+        renewals = 0 if record is None else record.renewal_seq
+        raise RefusedError(
+            f"the lease has been renewed {renewals} times, {RENEWALS_BEFORE_ENFORCING} are needed before the guard "
+            "may refuse commits.",
+            "see that the controllers run (`farshore status`), then repeat.",
+        )
+    with _master(workshop, writer_region) as connection:
+        connection.execute("select farshore.set_enforcing(%s)", (enforcing,))
+        return _status(connection)
+
+
+def _master(workshop: Workshop, writer_region: str) -> psycopg.Connection[dict[str, Any]]:
+    return workshop.admin(workshop.settings.endpoints[writer_region].writer)
+
+
+def _status(connection: psycopg.Connection[dict[str, Any]]) -> GuardStatus:
+    lease = _one(connection, "select *, farshore.in_lease() as in_lease from farshore.lease")
+    tables = connection.execute("select guarded::text as name from farshore.guarded order by 1").fetchall()
+    return GuardStatus(
+        epoch=lease["epoch"],
+        region=lease["region"],
+        fenced=lease["fenced"],
+        enforcing=lease["enforcing"],
+        in_lease=lease["in_lease"],
+        tables=tuple(table["name"] for table in tables),
+    )
+
+
+def _one(connection: psycopg.Connection[dict[str, Any]], query: str, *values: object) -> dict[str, Any]:
+    row = connection.execute(query.encode(), values).fetchone()
+    if row is None:
+        raise psycopg.DataError(f"no row for: {query}")
+    return row
+
+
+def _create_role(connection: psycopg.Connection[dict[str, Any]], credentials: dict[str, Any]) -> None:
+    """The controllers' own role: it may look and keep the lease, and nothing else."""
+    role = sql.Identifier(credentials["username"])
+    known = connection.execute(
+        "select from pg_roles where rolname = %s", (credentials["username"],)
+    ).fetchone()
+    verb = sql.SQL("create role" if known is None else "alter role")
+    password = sql.Literal(credentials["password"])
+    connection.execute(sql.SQL("{} {} login password {}").format(verb, role, password))
+    for grant in (
+        "grant pg_monitor to {}",
+        (
+            "grant execute on function farshore.grant_epoch(text, bigint), "
+            "farshore.renew(bigint, timestamptz, interval), farshore.fence(bigint), farshore.barrier() to {}"
+        ),
+    ):
+        connection.execute(sql.SQL(grant).format(role))

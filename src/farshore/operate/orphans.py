@@ -1,0 +1,160 @@
+"""Orphans: transactions committed in the lost region that never reached the survivor, read from the old volume.
+
+A volume that streams physically shares transaction ids with its source, so a transaction of the old volume is an
+orphan exactly when it is not visible in the snapshot that the survivor took when its epoch began. Row contents
+decide only whether somebody has replayed it since. Aurora tries to save the old volume as a snapshot:
+https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-global-database-disaster-recovery.html
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import psycopg
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from farshore.aws.old_volume import OldVolume
+from farshore.core.errors import RefusedError
+from farshore.workshop import Workshop
+
+Connection = psycopg.Connection[dict[str, Any]]
+
+# xmin has 32 bits; its epoch is the present one, or the one before when it lies ahead of the present counter.
+_CANDIDATES = """
+    with present as (
+        select pg_snapshot_xmax(pg_current_snapshot())::text::bigint as xid8
+    ), row_version as (
+        select ({row})::jsonb as row, xmin::text::bigint as xid32, to_jsonb({commit_time}) as committed_at,
+               {commit_time} as committed
+        from {table} t
+    ), numbered as (
+        select r.*, case when xid32 > (p.xid8 & 4294967295) then ((p.xid8 >> 32) - 1) * 4294967296 + xid32
+                         else (p.xid8 >> 32) * 4294967296 + xid32 end as xid
+        from row_version r, present p
+    )
+    select xid, row, committed_at from numbered
+    where xid > 2 and (not pg_visible_in_snapshot(xid::text::xid8, %(snapshot)s::pg_snapshot)
+                       or committed > %(replayed_at)s::timestamptz)
+    order by xid
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class OrphanRow:
+    """`state`: missing on the survivor, replayed (there with the same content) or differs."""
+
+    table: str
+    key: dict[str, Any]
+    row: dict[str, Any]
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    xid: int
+    committed_at: str | None
+    rows: tuple[OrphanRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OrphanReport:
+    """`complete` is false while the evidence cannot be read; `why` then says what is known and what to do."""
+
+    epoch: int
+    lost_region: str | None
+    source: str | None
+    complete: bool
+    why: str
+    orphans: tuple[Orphan, ...]
+
+
+def orphans(workshop: Workshop) -> OrphanReport:
+    """Compare the lost region's saved volume with the survivor. Raises RefusedError while a move is under way."""
+    record = workshop.journal.read().record
+    if record is None or record.holder is None:
+        raise RefusedError("no region holds authority now.", "wait for the move to end (`farshore status`).")
+    with workshop.admin(workshop.settings.endpoints[record.holder].writer) as survivor:
+        fork = _fork(survivor)
+        if fork is None:
+            return OrphanReport(record.epoch, None, None, True, "no failover has happened", ())
+        lost_region = workshop.settings.names.other(fork["region"])
+        volume = OldVolume(workshop.rds(lost_region), workshop.settings.names, lost_region)
+        snapshot = volume.saved_since(fork["granted_at"])
+        if snapshot is None:
+            why = f"no snapshot of the old volume of {lost_region} can be read yet; repeat when the region answers"
+            return OrphanReport(fork["epoch"], lost_region, None, False, why, ())
+        with volume.opened(snapshot) as host, workshop.admin(host) as old:
+            found = tuple(_compare(old, survivor, fork))
+    return OrphanReport(fork["epoch"], lost_region, snapshot, True, "the old volume was read", found)
+
+
+def _fork(survivor: Connection) -> dict[str, Any] | None:
+    """The newest epoch that began in another region than the one before: there the histories may part."""
+    return survivor.execute("""
+        select epoch, region, granted_at, snapshot::text, coalesce(replayed_at, 'infinity') as replayed_at
+        from (select *, lag(region) over (order by epoch) as region_before from farshore.epochs) e
+        where region_before is not null and region_before <> region order by epoch desc limit 1
+    """).fetchone()
+
+
+def _compare(old: Connection, survivor: Connection, fork: dict[str, Any]) -> Iterator[Orphan]:
+    rows: dict[int, list[OrphanRow]] = {}
+    committed: dict[int, str | None] = {}
+    guarded = old.execute("select guarded::text as name from farshore.guarded order by 1").fetchall()
+    for table in (entry["name"] for entry in guarded):
+        for xid, row, committed_at in _orphan_rows(old, survivor, table, fork):
+            rows.setdefault(xid, []).append(row)
+            committed[xid] = committed_at
+    for xid in sorted(rows):
+        yield Orphan(xid, committed[xid], tuple(rows[xid]))
+
+
+def _orphan_rows(
+    old: Connection, survivor: Connection, table: str, fork: dict[str, Any]
+) -> Iterator[tuple[int, OrphanRow, str | None]]:
+    keys = _key_columns(old, table)
+    commit_time = "pg_xact_commit_timestamp(xmin)" if _tracks_commit_time(old) else "null::timestamptz"
+    query = _CANDIDATES.format(row="to_jsonb(t)", commit_time=commit_time, table=table)
+    found = old.execute(query.encode(), fork).fetchall()
+    now = _present_rows(survivor, table, keys, [entry["row"] for entry in found])
+    for entry in found:
+        row = entry["row"]
+        key = {column: row[column] for column in keys}
+        there = now.get(tuple(map(str, key.values())))
+        state = "missing" if there is None else "replayed" if there == row else "differs"
+        yield entry["xid"], OrphanRow(table, key, row, state), entry["committed_at"]
+
+
+def _tracks_commit_time(connection: Connection) -> bool:
+    row = connection.execute("select current_setting('track_commit_timestamp') as value").fetchone()
+    return row is not None and row["value"] == "on"
+
+
+def _key_columns(connection: Connection, table: str) -> list[str]:
+    rows = connection.execute(
+        """
+        select a.attname from pg_index i
+        join pg_attribute a on a.attrelid = i.indrelid and a.attnum = any(i.indkey)
+        where i.indrelid = %s::regclass and i.indisprimary order by array_position(i.indkey::int[], a.attnum::int)
+        """,
+        (table,),
+    ).fetchall()
+    if not rows:
+        raise RefusedError(
+            f"{table} has no primary key, its rows cannot be told apart.", "give it a primary key."
+        )
+    return [row["attname"] for row in rows]
+
+
+def _present_rows(
+    survivor: Connection, table: str, keys: list[str], rows: list[dict[str, Any]]
+) -> dict[tuple[str, ...], dict[str, Any]]:
+    columns = sql.SQL(", ").join(map(sql.Identifier, keys))
+    name = sql.SQL(cast("Any", table))
+    query = sql.SQL(
+        "select to_jsonb(s) as row from (select {columns} from jsonb_populate_recordset(null::{name}, %s)) k "
+        "join {name} s using ({columns})"
+    ).format(columns=columns, name=name)
+    found = survivor.execute(query, (Jsonb(rows),)).fetchall()
+    return {tuple(str(entry["row"][column]) for column in keys): entry["row"] for entry in found}
