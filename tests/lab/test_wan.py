@@ -5,7 +5,6 @@ import time
 from contextlib import ExitStack, contextmanager
 
 import pytest
-
 from standin import spawn
 
 from farshore.core.errors import FarshoreError
