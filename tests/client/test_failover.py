@@ -1,0 +1,182 @@
+"""Deadlines against black holes, and finding the new writer after a promotion."""
+
+import socket
+import time
+import uuid
+
+import pytest
+from test_transact import pay, rows, settings
+from two_servers import HOME, NAMES, STANDBY, WRITER_NAME, Relay
+
+from farshore.client import Client, NameLookupError, Target
+from farshore.client.lanes import Board
+from farshore.client.names import Resolver
+
+
+@pytest.fixture
+def hole():
+    """A listener that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def took(call):
+    started = time.monotonic()
+    result = call()
+    return result, time.monotonic() - started
+
+
+@pytest.mark.parametrize("deadline_s", [0.2, 1.2])
+def test_the_deadline_holds_when_everything_is_a_black_hole(servers, names, hole, deadline_s):
+    with Client(settings(servers, names, home_port=hole, standby_port=hole)) as client:
+        outcome, seconds = took(lambda: client.transact(pay(uuid.uuid4()), deadline_s=deadline_s))
+    assert outcome.status == "failed"
+    assert deadline_s - 0.05 < seconds < deadline_s + 0.15
+
+
+def test_the_deadline_holds_when_the_server_falls_silent_at_work(servers, names):
+    relay = Relay(servers.home.port)
+
+    def silenced(session):
+        relay.silence()
+        return pay(uuid.uuid4())(session)
+
+    with Client(settings(servers, names, home_port=relay.port)) as client:
+        outcome, seconds = took(lambda: client.transact(silenced, deadline_s=1))
+    relay.close()
+    assert outcome.status == "failed"
+    assert seconds < 1.15
+
+
+def test_the_deadline_holds_when_commit_is_sent_into_silence(servers, names):
+    relay = Relay(servers.home.port)
+    key = uuid.uuid4()
+
+    def silenced(session):
+        pay(key)(session)
+        relay.silence()
+
+    with Client(settings(servers, names, home_port=relay.port)) as client:
+        outcome, seconds = took(lambda: client.transact(silenced, key=key, deadline_s=1))
+    relay.close()
+    assert outcome.status == "unknown"
+    assert seconds < 1.15
+
+
+def test_a_silent_name_server_does_not_stop_a_client_that_knows_the_endpoints(servers, names):
+    with Client(settings(servers, names)) as client:
+        assert client.transact(pay(uuid.uuid4())).status == "ok"
+        names.silent = True
+        time.sleep(names.ttl_s + 0.1)
+        outcome, seconds = took(lambda: client.transact(pay(uuid.uuid4()), deadline_s=1))
+    assert (outcome.status, outcome.region) == ("ok", HOME)
+    assert seconds < 0.3
+
+
+@pytest.mark.parametrize("warm", [True, False], ids=["warm session", "handshake"])
+def test_the_new_writer_is_found_while_dns_still_names_the_dead_one(doomed_servers, names, warm):
+    home = Relay(doomed_servers.home.port, one_way_s=0.03)
+    standby = Relay(doomed_servers.standby.port, one_way_s=0.03)
+    ports = {"home_port": home.port, "standby_port": standby.port}
+    with Client(settings(doomed_servers, names, **ports)) as client:
+        before = client.transact(pay(uuid.uuid4()), deadline_s=3)
+        assert (before.status, before.region) == ("ok", HOME)
+        doomed_servers.caught_up()
+        home.silence()
+        doomed_servers.home.kill()
+        during = client.transact(pay(uuid.uuid4()), deadline_s=1)
+        assert during.status != "ok"
+        doomed_servers.promote()
+        if not warm:
+            doomed_servers.standby.sql(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'farshore-client'"
+            )
+        keeper = doomed_servers.keep(doomed_servers.standby, STANDBY, 2)
+        key = uuid.uuid4()
+        after = client.transact(pay(key), key=key, deadline_s=3)
+        seconds = time.monotonic() - keeper.opened
+    home.close()
+    standby.close()
+    assert (after.status, after.region, after.epoch) == ("ok", STANDBY, 2)
+    assert names.aliases[WRITER_NAME] == NAMES[HOME], "DNS still names the dead region"
+    assert rows(doomed_servers.standby, key) == 1
+    assert seconds < (0.5 if warm else 1.2)
+    print(f"first acknowledgement {seconds * 1000:.0f} ms after the lease opened, warm={warm}")
+
+
+def test_a_transaction_caught_by_the_promotion_ends_on_the_new_writer(doomed_servers, names):
+    key = uuid.uuid4()
+    with Client(settings(doomed_servers, names)) as client:
+        assert client.transact(pay(uuid.uuid4())).status == "ok"
+        doomed_servers.caught_up()
+
+        def caught(session):
+            if not doomed_servers.keepers[0].stopped.is_set():
+                doomed_servers.keepers[0].fence()
+                doomed_servers.promote()
+                doomed_servers.keep(doomed_servers.standby, STANDBY, 2)
+            return pay(key)(session)
+
+        outcome = client.transact(caught, key=key, deadline_s=4)
+    assert (outcome.status, outcome.region, outcome.epoch) == ("ok", STANDBY, 2)
+    assert outcome.attempts > 1
+    assert (rows(doomed_servers.home, key), rows(doomed_servers.standby, key)) == (0, 1)
+
+
+def test_dns_decides_where_a_new_client_looks_first(servers, names, hole):
+    names.aliases[WRITER_NAME] = NAMES[HOME]
+    with Client(settings(servers, names, standby_port=hole, attempt_s=2)) as client:
+        outcome, seconds = took(lambda: client.transact(pay(uuid.uuid4()), deadline_s=3))
+    assert (outcome.status, outcome.attempts) == ("ok", 1)
+    assert WRITER_NAME in names.asked
+    assert seconds < 0.5
+
+
+def test_a_client_told_wrongly_by_dns_finds_the_writer_by_the_other_endpoint(servers, names):
+    names.aliases[WRITER_NAME] = NAMES[STANDBY]
+    with Client(settings(servers, names)) as client:
+        outcome = client.transact(pay(uuid.uuid4()), deadline_s=3)
+    assert (outcome.status, outcome.region) == ("ok", HOME)
+
+
+def test_a_lower_epoch_never_replaces_a_higher_one():
+    board, old, new = Board(), object(), object()
+    board.found(old, 1)
+    board.found(new, 2)
+    board.found(old, 1)
+    assert board.writer(0) is new
+    board.lost(new)
+    board.found(old, 1)
+    assert board.writer(0) is None
+
+
+def test_an_answer_is_kept_for_its_ttl_and_no_longer(names):
+    resolver = Resolver((names.address,))
+    first = resolver.find(WRITER_NAME, 1)
+    assert (first.canonical, first.address) == (NAMES[HOME], "127.0.0.1")
+    names.aliases[WRITER_NAME] = NAMES[STANDBY]
+    assert resolver.find(WRITER_NAME, 1) is first
+    time.sleep(names.ttl_s + 0.05)
+    assert resolver.find(WRITER_NAME, 1).canonical == NAMES[STANDBY]
+    assert names.asked.count(WRITER_NAME) == 2
+
+
+def test_an_expired_answer_is_not_used_when_the_name_server_is_silent(names):
+    resolver = Resolver((names.address,))
+    resolver.find(WRITER_NAME, 1)
+    names.silent = True
+    resolver.find(WRITER_NAME, 1)
+    time.sleep(names.ttl_s + 0.05)
+    started = time.monotonic()
+    with pytest.raises(NameLookupError):
+        resolver.find(WRITER_NAME, 0.3)
+    assert time.monotonic() - started < 0.45
+
+
+def test_settings_that_cannot_work_are_refused(servers, names):
+    with pytest.raises(ValueError, match="targets is empty"):
+        settings(servers, names, targets=())
+    with pytest.raises(ValueError, match="attempt_s"):
+        settings(servers, names, attempt_s=0)
+    with pytest.raises(ValueError, match="warm"):
+        settings(servers, names, targets=(Target(HOME, "a"),), warm=0)
