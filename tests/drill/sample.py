@@ -211,24 +211,32 @@ def iso(t: int) -> str:
 
 
 def journal(plan: Plan) -> list[dict[str, object]]:
-    """What `farshore history --json` would say; the lease of 1 s runs out 1.15 s after the fault at most."""
-    shares = ((0.30, "HELD", "suspect"), (0.55, "CLAIMED", "claim"), (0.72, "PROMOTING", "promote"))
-    shares += ((0.92, "PROMOTED", "promoted"), (0.99, "HELD", "grant"))
-    reasons = {
-        "suspect": "the holder's lease lapsed, its observations are stale, both its endpoints are silent",
-        "claim": "loss bound 1.18 s is within the budget of 5 s: claiming epoch 2",
-        "promote": "the lease of epoch 1 has certainly ended: promoting us-west-2",
-        "promoted": "us-west-2 accepts writes and is out of recovery",
-        "grant": "epoch 2 granted to us-west-2, lease renewed, proof write confirmed",
-    }
+    """What `farshore history --json` would say of the failover, and of the region's return."""
     start = UNIX_NS // MS
-    events = [event(1, start - 4000, 1, "HELD", HOME, "grant", "first boot: the writer is us-east-1")]
-    for number, (share, phase, action) in enumerate(shares, start=2):
-        at = start + round(1000 * (plan.fault_s + share * plan.outage_s))
-        epoch = 1 if action == "suspect" else 2
-        holder = {"suspect": HOME, "grant": WEST}.get(action)
-        events.append(event(number, at, epoch, phase, holder, action, reasons[action]))
-    return events
+
+    def at(share: float) -> int:
+        return start + round(1000 * (plan.fault_s + share * plan.outage_s))
+
+    claim = event(
+        2, at(0.57), 2, "CLAIMED", None, "claim-lost-holder",
+        f"{HOME} is lost: no renewal for 1304 ms, its observations are stale and both of its endpoints are "
+        f"unreachable from {WEST}; epoch 2 is claimed",
+    ) | {"detected_at_unix_ms": at(0.52)}  # fmt: skip
+    return [
+        event(1, start - 4000, 1, "HELD", HOME, "first-boot", f"no authority yet: {HOME} is the writer"),
+        claim,
+        event(
+            3, at(0.79), 2, "PROMOTING", None, "promote",
+            f"the lease of {HOME} has certainly ended (1866 ms without a renewal, 1852 needed): {WEST} is promoted",
+        ),
+        event(
+            4, at(0.93), 2, "HELD", WEST, "promoted", f"{WEST} is promoted: it holds epoch 2 and may write",
+        ),
+        event(
+            5, start + round(1000 * (plan.end_s + 4)), 2, "HELD", WEST, "rejoined",
+            "every member of the global cluster is connected again",
+        ),
+    ]  # fmt: skip
 
 
 def event(version, at_unix_ms, epoch, phase, holder, action, reason) -> dict[str, object]:

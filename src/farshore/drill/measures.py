@@ -1,0 +1,175 @@
+"""The figures of a drill, from the clients' side only: outages, loss in time, rates and latencies.
+
+All times are CLOCK_MONOTONIC nanoseconds; figures are seconds, or milliseconds where the name says so.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+
+from farshore.drill.events import History, Kind
+from farshore.drill.losses import Losses
+from farshore.drill.operations import Ack, Operations
+from farshore.drill.terms import Fault
+
+SECOND_NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """A stretch without any acknowledgement; not `recovered` when it lasted to the end of the drill."""
+
+    who: str
+    start: int
+    end: int
+    recovered: bool
+
+    @property
+    def seconds(self) -> float:
+        return (self.end - self.start) / SECOND_NS
+
+
+@dataclass(frozen=True, slots=True)
+class Outages:
+    """The longest stretch for one kind of client: of the whole group, and of its worst single client."""
+
+    group: Outage | None
+    worst_client: Outage | None
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Percentiles of the time from invoke to acknowledgement, in milliseconds."""
+
+    count: int
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    p999_ms: float
+    max_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """Everything the report states as a figure; None where there was nothing to measure.
+
+    `home_acks_per_second` is the lost region's steady rate before the fault; times the link's one-way delay
+    it gives `lost_expected`, the transfers one expects to be acknowledged and still on their way.
+    """
+
+    start: int
+    end: int
+    aware: Outages
+    dns_only: Outages
+    rpo_seconds: float
+    acks_per_second: float | None
+    home_acks_per_second: float | None
+    lost_expected: float | None
+    latency_before: Latency | None
+    latency_after: Latency | None
+
+
+def measure(
+    operations: Operations,
+    losses: Losses,
+    fault: Fault | None,
+    *,
+    link_one_way_ms: float | None = None,
+    ended_at: int | None = None,
+) -> Measures:
+    """`ended_at` is when the load was stopped on purpose; without it, the last thing any client wrote."""
+    acks = operations.acks()
+    attempts = list(operations.attempts())
+    times = [attempt.invoke.t for attempt in attempts] + [ack.returned for ack in acks]
+    start = min(times, default=0)
+    end = max(max(times, default=0), ended_at or 0)
+    lost_region = fault.region if fault else None
+    before = [ack for ack in acks if fault is None or ack.returned < fault.at]
+    after = [ack for ack in acks if fault is not None and ack.invoked > fault.at]
+    home = [ack for ack in before if fault is not None and ack.region == fault.region]
+    home_rate = _rate(home, fault.at if fault else end)
+    delay_known = home_rate is not None and link_one_way_ms is not None
+    return Measures(
+        start=start,
+        end=end,
+        aware=outages(operations, "aware", lost_region, end),
+        dns_only=outages(operations, "plain", lost_region, end),
+        rpo_seconds=rpo_seconds(losses, fault),
+        acks_per_second=_rate(before, fault.at if fault else end),
+        home_acks_per_second=home_rate,
+        lost_expected=(home_rate or 0.0) * (link_one_way_ms or 0.0) / 1000 if delay_known else None,
+        latency_before=latency(before),
+        latency_after=latency(after),
+    )
+
+
+def outages(operations: Operations, kind: Kind, lost_region: str | None, end: int) -> Outages:
+    """The longest stretches among the clients of a kind outside the lost region.
+
+    Counted from the group's, or the client's, first acknowledgement to the end of the drill, so that a
+    client that never came back has an outage too, and a growing one.
+    """
+    clients = [meta.client for meta in operations.metas if meta.kind == kind and meta.view != lost_region]
+    returns: dict[str, list[int]] = {client: [] for client in clients}
+    for ack in operations.acks():
+        if ack.client in returns:
+            returns[ack.client].append(ack.returned)
+    every = [t for times in returns.values() for t in times]
+    singles = [_longest(client, times, end) for client, times in returns.items()]
+    known = [single for single in singles if single is not None]
+    return Outages(
+        group=_longest(f"all {kind} clients", every, end),
+        worst_client=max(known, key=lambda outage: outage.seconds, default=None),
+    )
+
+
+def _longest(who: str, returns: Sequence[int], end: int) -> Outage | None:
+    if not returns:
+        return None
+    times = sorted(returns)
+    times.append(max(end, times[-1]))
+    start, stop = max(pairwise(times), key=lambda pair: pair[1] - pair[0])
+    return Outage(who=who, start=start, end=stop, recovered=stop != times[-1])
+
+
+def rpo_seconds(losses: Losses, fault: Fault | None) -> float:
+    """From the earliest lost acknowledgement to the fault; 0 when none was lost."""
+    if fault is None or not losses.lost:
+        return 0.0
+    earliest = min(ack.returned for ack in losses.lost)
+    return max(0, fault.at - earliest) / SECOND_NS
+
+
+def latency(acks: Collection[Ack]) -> Latency | None:
+    """None without acknowledgements."""
+    if not acks:
+        return None
+    times_ms = sorted((ack.returned - ack.invoked) / 1e6 for ack in acks)
+    return Latency(
+        count=len(times_ms),
+        p50_ms=percentile(times_ms, 0.5),
+        p95_ms=percentile(times_ms, 0.95),
+        p99_ms=percentile(times_ms, 0.99),
+        p999_ms=percentile(times_ms, 0.999),
+        max_ms=times_ms[-1],
+    )
+
+
+def percentile(ascending: Sequence[float], share: float) -> float:
+    """The smallest value that at least `share` of the values do not exceed."""
+    rank = max(1, -int(-share * len(ascending) // 1))
+    return ascending[min(rank, len(ascending)) - 1]
+
+
+def _rate(acks: Sequence[Ack], until: int) -> float | None:
+    if not acks:
+        return None
+    span_ns = until - min(ack.returned for ack in acks)
+    return len(acks) * SECOND_NS / span_ns if span_ns > 0 else None
+
+
+def unix_offset_ns(histories: Iterable[History]) -> int | None:
+    """What to add to a monotonic time to get the wall clock's: the median of the clients' anchors."""
+    offsets = [clock.unix_ns - clock.t for history in histories for clock in history.clocks]
+    return round(median(offsets)) if offsets else None
