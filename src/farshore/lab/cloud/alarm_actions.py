@@ -1,0 +1,79 @@
+"""What an alarm does when its state changes: the message, and delivery to SNS topics."""
+
+import json
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from moto.sns.models import sns_backends
+
+from farshore.lab.cloud.alarm_rules import State
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One alarm's change of state; `message` is what AWS sends to SNS."""
+
+    account: str
+    region: str
+    name: str
+    before: State
+    after: State
+    reason: str
+    at: datetime
+    message: dict[str, Any]
+
+
+def actions(alarm: Any, after: State) -> list[str]:
+    lists = {
+        State.ALARM: alarm.alarm_actions,
+        State.OK: alarm.ok_actions,
+        State.INSUFFICIENT_DATA: alarm.insufficient_data_actions,
+    }
+    return list(lists[after] or ())
+
+
+def act(account: str, region: str, arn: str, transition: Transition) -> None:
+    """Only SNS topics of the alarm's own region are acted on; a failure is logged, as AWS writes it to history."""
+    _, _, service, topic_region, *_ = arn.split(":")
+    if service != "sns" or topic_region != region:
+        _log.warning("alarm %s: action %s is not in the lab", transition.name, arn)
+        return
+    try:
+        sns_backends[account][region].publish(
+            json.dumps(transition.message), arn=arn, subject=f'{transition.after}: "{transition.name}"'[:99]
+        )
+    except Exception:  # noqa: BLE001 - whatever a subscriber does must not end the alarms
+        _log.exception("alarm %s: action %s failed", transition.name, arn)
+
+
+def message(account: str, region: str, alarm: Any, before: State, at: datetime) -> dict[str, Any]:
+    """The document AWS publishes, less the fields that only its console uses."""
+    return {
+        "AlarmName": alarm.name,
+        "AlarmDescription": alarm.description,
+        "AWSAccountId": account,
+        "AlarmConfigurationUpdatedTimestamp": alarm.configuration_updated_timestamp.isoformat(),
+        "NewStateValue": alarm.state_value,
+        "NewStateReason": alarm.state_reason,
+        "StateChangeTime": at.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "+0000",
+        "Region": region,
+        "AlarmArn": alarm.alarm_arn,
+        "OldStateValue": before.value,
+        "Trigger": {
+            "MetricName": alarm.metric_name,
+            "Namespace": alarm.namespace,
+            "StatisticType": "Statistic",
+            "Statistic": (alarm.statistic or alarm.extended_statistic).upper(),
+            "Unit": alarm.unit,
+            "Dimensions": [{"name": d.name, "value": d.value} for d in alarm.dimensions],
+            "Period": int(alarm.period),
+            "EvaluationPeriods": int(alarm.evaluation_periods),
+            "ComparisonOperator": alarm.comparison_operator,
+            "Threshold": float(alarm.threshold),
+            "TreatMissingData": alarm.treat_missing_data or "missing",
+        },
+    }
