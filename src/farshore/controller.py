@@ -23,6 +23,14 @@ from farshore.ports import Clock, Cloud, Database, Journal, Page, Publisher, Sig
 _MOVING = (Phase.CLAIMED, Phase.PROMOTING)
 
 
+Background = Callable[[str, Callable[[], None]], None]
+"""Starts named work without waiting for it."""
+
+
+def in_thread(name: str, work: Callable[[], None]) -> None:
+    threading.Thread(target=work, name=name, daemon=True).start()
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """Everything a controller touches."""
@@ -32,19 +40,21 @@ class World:
     cloud: Cloud
     publisher: Publisher
     clock: Clock
+    background: Background = in_thread
 
 
 class Errand:
-    """Slow work in a thread of its own, one at a time; whoever asks for it never waits."""
+    """Slow work, one at a time; whoever asks for it never waits."""
 
-    def __init__(self, name: str, work: Callable[[], None]) -> None:
+    def __init__(self, name: str, work: Callable[[], None], background: Background) -> None:
         self._name = name
         self._work = work
+        self._background = background
         self._busy = threading.Lock()
 
     def start(self) -> None:
         if self._busy.acquire(blocking=False):
-            threading.Thread(target=self._run, name=self._name, daemon=True).start()
+            self._background(self._name, self._run)
 
     def _run(self) -> None:
         try:
@@ -76,8 +86,8 @@ class Controller:
         self._published: tuple[bool, int] | None = None
         self._sent: tuple[int, int] | None = None
         self._told = ""
-        self._describing = Errand("describe", self._describe)
-        self._asking = Errand("neighbour", self._ask_neighbour)
+        self._describing = Errand("describe", self._describe, world.background)
+        self._asking = Errand("neighbour", self._ask_neighbour, world.background)
 
     def tick(self) -> int:
         """One round; returns how many ms to rest before the next. Raises UnknownOutcomeError without the table."""
@@ -203,7 +213,7 @@ class Controller:
             except UnknownOutcomeError as error:
                 log("event-not-kept", event_version=record.last_event.version, error=str(error))
 
-        threading.Thread(target=put, name="history", daemon=True).start()
+        self._world.background("history", put)
 
     def _act(self, action: Action, facts: Facts) -> None:
         record = self._record
@@ -233,7 +243,7 @@ class Controller:
         if plan is None or plan.intent is None or self._world.clock.now().wall_ms >= plan.intent.not_after_ms:
             return
         self._sent = _intent_of(record)
-        Errand("promote", lambda: self._send_promotion(plan.target)).start()
+        self._world.background("promote", lambda: self._send_promotion(plan.target))
 
     def _send_promotion(self, target: str) -> None:
         try:
