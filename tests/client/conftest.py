@@ -1,5 +1,6 @@
 import pytest
-from two_servers import HOME, NameServer, pair
+
+from two_servers import HOME, pair
 
 SCHEMA = """
 create table payment(id uuid primary key, amount int not null check (amount <> 0), parent uuid);
@@ -29,10 +30,3 @@ def doomed_servers():
     """Servers of this test's own, because it kills or promotes them."""
     with pair(SCHEMA) as servers:
         yield servers
-
-
-@pytest.fixture
-def names():
-    server = NameServer()
-    yield server
-    server.close()

@@ -6,18 +6,20 @@ import uuid
 
 import pytest
 from test_transact import pay, rows, settings
-from two_servers import HOME, NAMES, STANDBY, WRITER_NAME, Relay
 
 from farshore.client import Client, NameLookupError, Target
 from farshore.client.lanes import Board
 from farshore.client.names import Resolver
+from two_servers import HOME, HOSTS, NAMES, STANDBY, WRITER_NAME, Relay
 
 
 @pytest.fixture
 def hole():
-    """A listener that takes connections and never says a word."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield listener.getsockname()[1]
+    """Listeners in both regions on one port that take connections and never say a word."""
+    with socket.create_server(("127.0.0.1", 0)) as home:
+        port = home.getsockname()[1]
+        with socket.create_server(("127.0.0.2", port)):
+            yield port
 
 
 def took(call):
@@ -76,7 +78,7 @@ def test_a_silent_name_server_does_not_stop_a_client_that_knows_the_endpoints(se
 @pytest.mark.parametrize("warm", [True, False], ids=["warm session", "handshake"])
 def test_the_new_writer_is_found_while_dns_still_names_the_dead_one(doomed_servers, names, warm):
     home = Relay(doomed_servers.home.port, one_way_s=0.03)
-    standby = Relay(doomed_servers.standby.port, one_way_s=0.03)
+    standby = Relay(doomed_servers.standby.port, one_way_s=0.03, host=HOSTS[STANDBY])
     ports = {"home_port": home.port, "standby_port": standby.port}
     with Client(settings(doomed_servers, names, **ports)) as client:
         before = client.transact(pay(uuid.uuid4()), deadline_s=3)

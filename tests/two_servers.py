@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import datetime as dt
-import ipaddress
 import os
 import pwd
 import shutil
@@ -29,8 +28,9 @@ from cryptography.x509.oid import NameOID
 HOME, STANDBY = "us-east-1", "us-west-2"
 WRITER_NAME = "db.ledger.test"
 NAMES = {HOME: "home.ledger.test", STANDBY: "standby.ledger.test"}
+HOSTS = {HOME: "127.0.0.1", STANDBY: "127.0.0.2"}
 PASSWORD = "test"
-GUARD = Path(__file__).parents[2] / "src/farshore/postgres/guard.sql"
+GUARD = Path(__file__).parents[1] / "src/farshore/postgres/guard.sql"
 
 
 def binaries() -> Path:
@@ -86,11 +86,12 @@ def write_certificates(directory: Path) -> Path:
 @dataclass
 class Server:
     data: Path
+    host: str
     port: int
     process: subprocess.Popen | None = None
 
     def start(self) -> None:
-        argv = [binaries() / "postgres", "-D", self.data, "-p", self.port]
+        argv = [binaries() / "postgres", "-D", self.data, "-h", self.host, "-p", self.port]
         self.process = subprocess.Popen(
             [str(each) for each in argv],
             stdout=subprocess.DEVNULL,
@@ -112,7 +113,7 @@ class Server:
 
     def admin(self) -> psycopg.Connection:
         return psycopg.connect(
-            host="127.0.0.1",
+            host=self.host,
             port=self.port,
             user="postgres",
             dbname="postgres",
@@ -203,23 +204,25 @@ def pair(schema: str) -> Iterator[Pair]:
         for path in (root, *root.iterdir()):
             os.chown(path, account["user"], account["group"])
     root.chmod(0o755)
-    home, standby = Server(root / "home", free_port()), Server(root / "standby", free_port())
+    port = free_port()
+    home, standby = Server(root / "home", HOSTS[HOME], port), Server(root / "standby", HOSTS[STANDBY], port)
     servers = Pair(root, certificate, home, standby)
     try:
         auth = ["--auth=scram-sha-256", f"--pwfile={password}", "-U", "postgres", "--no-sync", "-E", "UTF8"]
         run(binaries() / "initdb", "-D", home.data, *auth)
         with (home.data / "postgresql.conf").open("a") as settings:
             settings.write(
-                "listen_addresses='127.0.0.1'\nunix_socket_directories=''\nssl=on\nfsync=off\n"
+                "unix_socket_directories=''\nssl=on\nfsync=off\n"
                 f"ssl_cert_file='{root}/server.crt'\nssl_key_file='{root}/server.key'\n"
                 "hot_standby_feedback=on\nwal_keep_size=64MB\nshared_buffers=32MB\nmax_prepared_transactions=0\n"
             )
         with (home.data / "pg_hba.conf").open("a") as access:
             access.write("host replication all 127.0.0.1/32 scram-sha-256\n")
+            access.write("host all all 127.0.0.0/24 scram-sha-256\n")
         home.start()
         home.sql(GUARD.read_text())
         home.sql(schema)
-        source = f"host=127.0.0.1 port={home.port} user=postgres password={PASSWORD}"
+        source = f"host={home.host} port={home.port} user=postgres password={PASSWORD}"
         run(
             binaries() / "pg_basebackup", "-d", source, "-D", standby.data, "-R", "-X", "stream", "-c", "fast"
         )
@@ -239,7 +242,7 @@ class NameServer(threading.Thread):
 
     def __init__(self, ttl_s: int = 1) -> None:
         super().__init__(daemon=True)
-        self.names = dict.fromkeys(NAMES.values(), "127.0.0.1")
+        self.names = {NAMES[region]: host for region, host in HOSTS.items()}
         self.aliases = {WRITER_NAME: NAMES[HOME]}
         self.ttl_s = ttl_s
         self.asked: list[str] = []
@@ -271,7 +274,6 @@ class NameServer(threading.Thread):
                 reply.answer.append(dns.rrset.from_text(f"{name}.", self.ttl_s, "IN", "CNAME", f"{alias}."))
                 name = alias
             if address := self.names.get(name):
-                ipaddress.ip_address(address)
                 reply.answer.append(dns.rrset.from_text(f"{name}.", self.ttl_s, "IN", "A", address))
             else:
                 reply.set_rcode(3)
@@ -286,8 +288,8 @@ class NameServer(threading.Thread):
 class Relay:
     """A listener that forwards to a port with a delay each way; `silence()` makes it a black hole."""
 
-    def __init__(self, port: int, one_way_s: float = 0.0) -> None:
-        self.target = port
+    def __init__(self, target: int, one_way_s: float = 0.0, *, host: str = HOSTS[HOME]) -> None:
+        self.target, self.host = target, host
         self.one_way_s = one_way_s
         self.silent = False
         self.connections = 0
@@ -295,7 +297,7 @@ class Relay:
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()
-        self.server = self._call(asyncio.start_server(self._serve, "127.0.0.1", 0))
+        self.server = self._call(asyncio.start_server(self._serve, host, 0))
         self.port = self.server.sockets[0].getsockname()[1]
 
     def _call(self, coroutine):
@@ -314,7 +316,7 @@ class Relay:
         await asyncio.sleep(2 * self.one_way_s)  # the handshake's round trip
         if self.silent:
             await asyncio.sleep(3600)
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target)
+        far_reader, far_writer = await asyncio.open_connection(self.host, self.target)
         await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer, number))
 
     async def _pump(self, reader, writer, number: int | None = None) -> None:
