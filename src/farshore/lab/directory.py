@@ -4,11 +4,12 @@ import fcntl
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from farshore.core.errors import RefusedError, UsageError
+from farshore.core.errors import FarshoreError, RefusedError, UsageError
 
 LOCK = "lock"
 
@@ -88,6 +89,17 @@ def find(name: str | None) -> Path:
             f"which lab? Running: {names}.", "name one with --lab, or start one with `farshore lab up`."
         )
     return running[0]
+
+
+def await_end(path: Path, timeout_s: float = 30.0) -> None:
+    """Return once a lab that was told to stop has gone. FarshoreError: it still runs."""
+    give_up = time.monotonic() + timeout_s
+    while path.exists() and _is_held(path):
+        if time.monotonic() > give_up:
+            raise FarshoreError(
+                f"the lab in {path} still runs after {timeout_s:.0f} s; end its process by pid."
+            )
+        time.sleep(0.05)
 
 
 def _is_held(path: Path) -> bool:

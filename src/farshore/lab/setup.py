@@ -12,6 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
+from psycopg import sql
+
 from farshore.lambdas import bundle
 from farshore.names import Names
 
@@ -236,6 +239,12 @@ def _parent_check(route53: Any, reference: str, children: list[str], *, inverted
         },
     )
     return str(answer["HealthCheck"]["Id"])
+
+
+def create_application_role(admin: "psycopg.Connection[Any]", name: str, secret: str) -> None:
+    """What a ledger service would log in as: no superuser, no owner."""
+    statement = sql.SQL("create role {} login password {}")
+    admin.execute(statement.format(sql.Identifier(name), sql.Literal(secret)))
 
 
 def start_functions(wanted: Wanted, clients: Clients, tell: Tell) -> None:

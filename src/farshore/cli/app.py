@@ -1,0 +1,41 @@
+"""The `farshore` command: one file per verb, each thin; what it does is in operate/, lab/ or drill/."""
+
+import typer
+
+import farshore
+from farshore.cli import drill, guard, history, lab, orphans, status
+
+app = typer.Typer(
+    name="farshore",
+    help="Keeps a financial transaction database alive through the loss of an AWS region, and proves it beforehand.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(farshore.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version."
+    ),
+) -> None:
+    """Options come before the verb."""
+
+
+app.command("drill")(drill.drill)
+app.command("status")(status.status)
+app.command("history")(history.history)
+app.command("orphans")(orphans.orphans)
+app.add_typer(guard.app, name="guard")
+app.add_typer(lab.app, name="lab")
+
+
+def main() -> None:
+    app()

@@ -1,0 +1,87 @@
+"""farshore guard: install it, switch it, look at it."""
+
+from typing import Annotated
+
+import typer
+
+from farshore.cli.output import reported, show
+from farshore.core.errors import RefusedError
+from farshore.operate import guard as operate
+from farshore.settings import from_environment
+from farshore.workshop import Workshop
+
+app = typer.Typer(
+    help="The guard: PostgreSQL itself refuses commits outside the lease.", no_args_is_help=True
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Region = Annotated[
+    str | None, typer.Option("--region", help="The writer's region, where no authority names it yet.")
+]
+
+
+@app.command()
+def install(
+    *,
+    table: Annotated[
+        list[str], typer.Option("--table", help="A table to guard, as schema.table; repeatable.")
+    ] = [],  # noqa: B006 - Typer reads it, nobody writes it
+    region: Region = None,
+    as_json: Json = False,
+) -> None:
+    """Create the guard in the writer's database and guard the given tables. Safe to repeat."""
+    with reported():
+        workshop = Workshop(from_environment())
+        show(operate.install(workshop, _writer(workshop, region), table), as_json=as_json, words=_words)
+
+
+@app.command()
+def status(*, region: Region = None, as_json: Json = False) -> None:
+    """Show the lease as the writer's database sees it, and the guarded tables."""
+    with reported():
+        workshop = Workshop(from_environment())
+        show(operate.status(workshop, _writer(workshop, region)), as_json=as_json, words=_words)
+
+
+@app.command()
+def enforce(*, as_json: Json = False) -> None:
+    """Refuse commits outside the lease; possible after three good renewals."""
+    with reported():
+        workshop = Workshop(from_environment())
+        show(
+            operate.set_enforcing(workshop, _writer(workshop, None), enforcing=True),
+            as_json=as_json,
+            words=_words,
+        )
+
+
+@app.command()
+def advisory(*, as_json: Json = False) -> None:
+    """Only warn of commits outside the lease."""
+    with reported():
+        workshop = Workshop(from_environment())
+        show(
+            operate.set_enforcing(workshop, _writer(workshop, None), enforcing=False),
+            as_json=as_json,
+            words=_words,
+        )
+
+
+def _writer(workshop: Workshop, region: str | None) -> str:
+    if region is not None:
+        return region
+    record = workshop.journal.read().record
+    if record is None or record.holder is None:
+        raise RefusedError("no region holds authority now.", "name the writer's region with --region.")
+    return record.holder
+
+
+def _words(found: operate.GuardStatus) -> str:
+    return "\n".join(
+        (
+            f"epoch     {found.epoch} of {found.region or 'nobody'}{', fenced' if found.fenced else ''}",
+            f"mode      {'enforce' if found.enforcing else 'advisory'}",
+            f"lease     {'valid now' if found.in_lease else 'not valid now'}",
+            f"tables    {', '.join(found.tables) or 'none'}",
+        )
+    )

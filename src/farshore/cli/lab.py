@@ -1,0 +1,288 @@
+"""farshore lab: both regions on this computer."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from farshore.cli.output import out, reported, show
+from farshore.core.errors import FarshoreError, UsageError
+
+if TYPE_CHECKING:
+    from farshore.lab.lab import Options
+
+app = typer.Typer(
+    help="Both regions on this computer: real PostgreSQL, real handlers, lab figures.", no_args_is_help=True
+)
+fault_app = typer.Typer(help="Break something on purpose, and heal it.", no_args_is_help=True)
+app.add_typer(fault_app, name="fault")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Name = Annotated[str, typer.Option("--name", help="The lab's name; also the suffix of its AWS names.")]
+Which = Annotated[str | None, typer.Option("--lab", help="Which lab; not needed while only one runs.")]
+Profile = Annotated[
+    str, typer.Option("--profile", help="fast or aws: how fast farshore watches and decides.")
+]
+Cadence = Annotated[
+    int, typer.Option("--cadence", help="How many times faster AWS's own evaluation loops run.")
+]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of the lab's own choices (jitter).")]
+Ttl = Annotated[
+    int | None, typer.Option("--ttl", help="TTL of the writer's DNS name in seconds (1 in fast, 60 in aws).")
+]
+Postgres = Annotated[
+    str | None, typer.Option("--postgres", help="An installed PostgreSQL: its major or its path.")
+]
+OneWay = Annotated[float, typer.Option("--one-way-ms", help="One-way delay of each WAN link.")]
+Jitter = Annotated[float, typer.Option("--jitter-ms", help="Jitter of that delay, plus or minus.")]
+
+
+def _options(
+    name: str,
+    profile: str,
+    cadence: int,
+    seed: int,
+    ttl: int | None,
+    postgres: str | None,
+    one_way: float,
+    jitter: float,
+) -> "Options":
+    _need_extra()
+    from farshore.lab.lab import Options
+
+    ttl_s = ttl if ttl is not None else 1 if profile == "fast" else 60
+    return Options(name, profile, cadence, seed, ttl_s, postgres, one_way, jitter)
+
+
+def _need_extra() -> None:
+    try:
+        import moto  # noqa: F401
+    except ImportError as error:
+        raise UsageError("the lab is an extra: pip install 'farshore[lab]'.") from error
+
+
+@app.command("run")
+def run(
+    *,
+    name: Name = "lab",
+    profile: Profile = "fast",
+    cadence: Cadence = 60,
+    seed: Seed = 1,
+    ttl: Ttl = None,
+    postgres: Postgres = None,
+    one_way_ms: OneWay = 30.0,
+    jitter_ms: Jitter = 3.0,
+    until_eof: Annotated[bool, typer.Option("--until-eof", help="End when standard input ends.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Run a lab in the foreground until Ctrl-C."""
+    with reported():
+        options = _options(name, profile, cadence, seed, ttl, postgres, one_way_ms, jitter_ms)
+        from farshore.lab import environment
+        from farshore.lab.lab import Lab
+
+        def tell(text: str) -> None:
+            if as_json:
+                print(json.dumps({"event": "progress", "text": text}), flush=True)
+            else:
+                out.print(text, markup=False)
+
+        def stop(_signal: int, _frame: object) -> None:
+            raise KeyboardInterrupt
+
+        signal.signal(signal.SIGTERM, stop)
+        if until_eof:
+            threading.Thread(target=_end_with_input, daemon=True).start()
+        lab = Lab(options, tell)
+        try:
+            lab.boot()
+            if as_json:
+                print(json.dumps({"event": "ready", "lab": environment.described(lab)}), flush=True)
+            else:
+                out.print(
+                    f"lab {name} runs; Ctrl-C ends it, `farshore lab env` prints how to talk to it",
+                    markup=False,
+                )
+            lab.stopped.wait()
+        finally:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            lab.close()
+
+
+def _end_with_input() -> None:
+    while os.read(0, 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@app.command()
+def up(
+    *,
+    name: Name = "lab",
+    profile: Profile = "fast",
+    cadence: Cadence = 60,
+    seed: Seed = 1,
+    ttl: Ttl = None,
+    postgres: Postgres = None,
+    one_way_ms: OneWay = 30.0,
+    jitter_ms: Jitter = 3.0,
+    as_json: Json = False,
+) -> None:
+    """Start a lab in the background; `farshore lab down` ends it."""
+    with reported():
+        _options(name, profile, cadence, seed, ttl, postgres, one_way_ms, jitter_ms)
+        command = [
+            sys.executable,
+            "-m",
+            "farshore",
+            "lab",
+            "run",
+            "--json",
+            "--name",
+            name,
+            "--profile",
+            profile,
+        ]
+        command += ["--cadence", str(cadence), "--seed", str(seed)]
+        command += ["--one-way-ms", str(one_way_ms), "--jitter-ms", str(jitter_ms)]
+        command += [] if ttl is None else ["--ttl", str(ttl)]
+        command += [] if postgres is None else ["--postgres", postgres]
+        started = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True, text=True
+        )
+        for event in _events(started):
+            if event["event"] == "progress" and not as_json:
+                out.print(event["text"], markup=False)
+            if event["event"] == "ready":
+                show(
+                    event["lab"], as_json=as_json, words=lambda lab: f"lab {lab['name']} runs in {lab['dir']}"
+                )
+                return
+        failure = FarshoreError(f"the lab {name} did not start; its own words stand above.")
+        failure.exit_code = started.wait()
+        raise failure
+
+
+def _events(process: "subprocess.Popen[str]") -> Iterator[dict[str, Any]]:
+    for line in process.stdout or ():
+        yield json.loads(line)
+
+
+@app.command()
+def down(*, lab: Which = None) -> None:
+    """End a lab and remove everything it made."""
+    with reported():
+        from farshore.lab import control, directory
+
+        path = directory.find(lab)
+        control.ask(path, {"order": "stop"})
+        directory.await_end(path)
+        out.print(f"lab {path.name} is gone", markup=False)
+
+
+@app.command()
+def status(*, as_json: Json = False) -> None:
+    """List the labs that run."""
+    with reported():
+        from farshore.lab import control, directory
+
+        found = [
+            control.ask(path, {"order": "status"})
+            for path in directory.alive()
+            if (path / control.SOCKET).exists()
+        ]
+        show(found, as_json=as_json, words=_words)
+
+
+def _words(found: list[dict[str, Any]]) -> str:
+    if not found:
+        return "no lab runs; `farshore lab up` starts one"
+    return "\n".join(
+        f"{lab['name']}: up {lab['up_seconds']} s, profile {lab['profile']}, cadence {lab['cadence']}, "
+        f"PostgreSQL {lab['postgres_version']}, {lab['subnet']}, lost: {', '.join(lab['lost']) or 'none'}"
+        for lab in found
+    )
+
+
+@app.command()
+def env(
+    *,
+    lab: Which = None,
+    view: Annotated[str, typer.Option("--view", help="outside, or a region to stand in.")] = "outside",
+    as_json: Json = False,
+) -> None:
+    """Print what aws, psql, dig and boto3 need to talk to a lab: `eval "$(farshore lab env)"`."""
+    with reported():
+        from farshore.lab import control, directory
+
+        found = control.ask(directory.find(lab), {"order": "env"})
+        if view not in found["env"]:
+            raise UsageError(f"--view {view!r}: use {', '.join(found['env'])}.")
+        show(found, as_json=as_json, words=lambda _: _exports(found, view))
+
+
+def _exports(found: dict[str, Any], view: str) -> str:
+    database = found["database"]
+    variables = {
+        **found["env"][view],
+        "PGPORT": str(found["port"]),
+        "PGDATABASE": database["dbname"],
+        "PGUSER": database["app_user"],
+        "PGPASSWORD": database["app_password"],
+        "PGSSLMODE": "verify-full",
+        "PGSSLROOTCERT": found["sslrootcert"],
+    }
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+    host, _, port = found["dns"][view].partition(":")
+    lines.append(f"# dig @{host} -p {port} {found['writer_name']}")
+    lines.append(
+        f'# psql "host={found["writer_name"]} hostaddr=$(dig @{host} -p {port} +short {found["writer_name"]} | tail -1)"'
+    )
+    lines.append(
+        "# AWS CLI v1 ignores AWS_ENDPOINT_URL for some services: use aws --endpoint-url $AWS_ENDPOINT_URL"
+    )
+    return "\n".join(lines)
+
+
+@fault_app.command("region-loss")
+def region_loss(region: str, *, lab: Which = None, as_json: Json = False) -> None:
+    """Lose a region: its processes die, its links become a black hole."""
+    _fault("region-loss", region, lab, as_json=as_json)
+
+
+@fault_app.command()
+def heal(region: str, *, lab: Which = None, as_json: Json = False) -> None:
+    """Bring a lost region back, its old writer first."""
+    _fault("heal", region, lab, as_json=as_json)
+
+
+def _fault(fault: str, region: str, lab: str | None, *, as_json: bool) -> None:
+    with reported():
+        from farshore.lab import control, directory
+
+        done = control.ask(directory.find(lab), {"order": "fault", "fault": fault, "region": region})
+        show(
+            done,
+            as_json=as_json,
+            words=lambda d: f"{d['fault']} {d['region']}: {json.dumps(d.get('bit', 'done'))}",
+        )
+
+
+@app.command("exec", context_settings={"ignore_unknown_options": True})
+def execute(region: str, command: Annotated[list[str], typer.Argument()], *, lab: Which = None) -> None:
+    """Run a command inside a region, as one of its processes: it dies with the region."""
+    with reported():
+        from farshore.lab import control, directory
+
+        path = directory.find(lab)
+        found = control.ask(path, {"order": "env"})
+        control.become_resident(path, region)
+        os.execvpe(command[0], command, {**os.environ, **found["env"][region]})  # noqa: S606 - the user's own command

@@ -1,0 +1,47 @@
+"""How every verb ends: JSON or words on standard output, failures in one clear line, the promised exit codes."""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich.console import Console
+
+from farshore.core.errors import FarshoreError
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def plain(value: Any) -> Any:
+    return (
+        dataclasses.asdict(value)
+        if dataclasses.is_dataclass(value) and not isinstance(value, type)
+        else value
+    )
+
+
+def show(value: Any, *, as_json: bool, words: Callable[[Any], str]) -> None:
+    if as_json:
+        print(json.dumps(plain(value), default=str))
+    else:
+        out.print(words(value), markup=False)
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Turn a FarshoreError into its one line and exit code; Ctrl-C into 130."""
+    try:
+        yield
+    except FarshoreError as error:
+        err.print(f"farshore: {error}", markup=False)
+        raise typer.Exit(error.exit_code) from error
+    except KeyboardInterrupt:
+        err.print("farshore: stopped.", markup=False)
+        raise typer.Exit(130) from None
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise typer.Exit(0) from None

@@ -1,0 +1,86 @@
+"""What others need to talk to a lab: variables for the product and the AWS tools, names, addresses, passwords."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from farshore.lab.ports import OUTSIDE
+from farshore.lab.setup import DBNAME
+
+if TYPE_CHECKING:
+    from farshore.lab.lab import Lab
+
+APP_USER = "ledger_app"
+
+
+def endpoints(lab: "Lab") -> dict[str, dict[str, str]]:
+    """For each region the DNS names of its writer and reader endpoints."""
+    return {
+        region: {
+            "writer": lab.fleet.cluster_endpoint(region, lab.names.cluster(region)),
+            "reader": lab.fleet.cluster_endpoint(region, lab.names.cluster(region), reader=True),
+        }
+        for region in lab.names.regions
+    }
+
+
+def function_variables(lab: "Lab", region: str) -> dict[str, str]:
+    """What the stack gives a function. The nameserver stands for the VPC's own resolver, which Lambda would use."""
+    return {
+        "FARSHORE_SUFFIX": lab.names.suffix,
+        "FARSHORE_PROFILE": lab.options.profile,
+        "FARSHORE_MODE": "auto",
+        "FARSHORE_ENDPOINTS": json.dumps(endpoints(lab)),
+        "FARSHORE_PORT": str(lab.addresses.pg_port),
+        "FARSHORE_DBNAME": DBNAME,
+        "FARSHORE_SSLROOTCERT": str(lab.fleet.ca_file),
+        "FARSHORE_NAMESERVER": f"{lab.addresses.view(region)}:{lab.addresses.dns_port}",
+    }
+
+
+def variables(lab: "Lab", view: str) -> dict[str, str]:
+    """For a process in a view: the product's settings and where AWS is. An operator works in the standby region."""
+    region = lab.names.standby_region if view == OUTSIDE else view
+    return {
+        **function_variables(lab, view),
+        "FARSHORE_REGION": region,
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+        "AWS_ENDPOINT_URL": f"http://{lab.cloud.endpoint(view)}",
+        "AWS_ACCESS_KEY_ID": "AKIAFARSHORELAB00000",
+        "AWS_SECRET_ACCESS_KEY": "lab",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": "/dev/null",
+        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+    }
+
+
+def described(lab: "Lab") -> dict[str, Any]:
+    """Everything the drill and `farshore lab env` hand on."""
+    views = (*lab.names.regions, OUTSIDE)
+    return {
+        "name": lab.options.name,
+        "dir": str(lab.directory.path),
+        "profile": lab.options.profile,
+        "cadence": lab.options.cadence,
+        "seed": lab.options.seed,
+        "suffix": lab.names.suffix,
+        "postgres_version": lab.binaries.version,
+        "postgres_source": lab.binaries.source,
+        "home_region": lab.names.home_region,
+        "standby_region": lab.names.standby_region,
+        "writer_name": lab.names.writer_name,
+        "port": lab.addresses.pg_port,
+        "ttl_s": lab.options.ttl_s,
+        "sslrootcert": str(lab.fleet.ca_file),
+        "dns": {view: f"{lab.addresses.view(view)}:{lab.addresses.dns_port}" for view in views},
+        "endpoints": endpoints(lab),
+        "database": {
+            "dbname": DBNAME,
+            "admin_user": "dbadmin",
+            "admin_password": lab.made.master_password,
+            "app_user": APP_USER,
+            "app_password": lab.made.app_password,
+        },
+        "env": {view: variables(lab, view) for view in views},
+        "link_one_way_ms": lab.options.one_way_ms,
+    }

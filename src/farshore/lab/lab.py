@@ -1,0 +1,259 @@
+"""A lab: both regions on this computer. Assembles network, servers, DNS and cloud, and takes orders."""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+
+from farshore.core.errors import FarshoreError, UnknownOutcomeError, UsageError
+from farshore.core.profile import PROFILES
+from farshore.lab import control, environment, setup
+from farshore.lab.addresses import Addresses
+from farshore.lab.cloud import cloudwatch, rds, route53
+from farshore.lab.cloud.gateway import Cloud
+from farshore.lab.directory import LabDirectory
+from farshore.lab.dns import DnsServer
+from farshore.lab.links import LinkTable
+from farshore.lab.ports import OUTSIDE, Address
+from farshore.lab.postgres import binaries
+from farshore.lab.postgres.fleet import Fleet
+from farshore.lab.processes import Spawner
+from farshore.lab.residents import Residents
+from farshore.lab.wan import Tunnels
+from farshore.names import Names
+from farshore.operate import guard
+from farshore.settings import from_environment
+from farshore.workshop import Workshop
+
+Tell = Callable[[str], None]
+ENGINE_VERSION = "15.10"
+KEPT_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """`cadence` speeds up AWS's own evaluation loops only; at 1 they are AWS's."""
+
+    name: str
+    profile: str = "fast"
+    cadence: int = 60
+    seed: int = 1
+    ttl_s: int = 1
+    postgres: str | None = None
+    one_way_ms: float = 30.0
+    jitter_ms: float = 3.0
+
+    def __post_init__(self) -> None:
+        if self.profile not in PROFILES:
+            raise UsageError(f"--profile {self.profile!r}: use one of {', '.join(PROFILES)}.")
+        for option, value, least in (
+            ("--cadence", self.cadence, 1),
+            ("--ttl", self.ttl_s, 0),
+            ("--seed", self.seed, 0),
+        ):
+            if value < least:
+                raise UsageError(f"{option} {value}: use {least} or more.")
+
+
+class Lab:
+    """Assembled by the constructor, filled and started by `boot`; `close` leaves nothing behind."""
+
+    made: setup.Made
+
+    def __init__(self, options: Options, tell: Tell) -> None:
+        self.options = options
+        self.stopped = threading.Event()
+        self._tell = tell
+        self._started = time.monotonic()
+        self._closing = ExitStack()
+        try:
+            self._assemble()
+        except BaseException:
+            self.close()
+            raise
+
+    def _assemble(self) -> None:
+        options, closing = self.options, self._closing
+        self.names = Names(suffix=options.name)
+        self.binaries = binaries.find(options.postgres)
+        self.directory = LabDirectory.take(options.name)
+        closing.callback(self.directory.remove)
+        root = self.directory.path
+        self.addresses = Addresses.claim(root, self.names.regions)
+        closing.callback(self.addresses.release)
+        self.residents = Residents()
+        closing.callback(self.residents.kill_all)
+        self.spawn = Spawner()
+        closing.callback(self.spawn.close)
+        self.links = LinkTable(
+            (*self.names.regions, self.names.witness_region),
+            seed=options.seed,
+            one_way_ms=options.one_way_ms,
+            jitter_ms=options.jitter_ms,
+        )
+        self.tunnels = Tunnels(
+            spawn=self.spawn, root=root, addresses=self.addresses, links=self.links, seed=options.seed
+        )
+        closing.callback(self.tunnels.shutdown)
+        self.fleet = Fleet(
+            root=root,
+            spawn=self.spawn,
+            binaries=self.binaries,
+            names=self.names,
+            addresses=self.addresses,
+            links=self.links,
+            tunnels=self.tunnels,
+        )
+        closing.callback(self.fleet.close)
+        self._assemble_cloud()
+
+    def _assemble_cloud(self) -> None:
+        closing, cadence = self._closing, self.options.cadence
+        self.alarms = cloudwatch.AlarmEvaluator(cadence)
+        self.zones = route53.Zones(
+            links=self.links, alarms=self.alarms, cadence=cadence, resolve=self.fleet.resolve
+        )
+        self.cloud = Cloud(
+            names=self.names,
+            addresses=self.addresses,
+            links=self.links,
+            spawn=self.spawn,
+            root=self.directory.path,
+            cadence=cadence,
+            overlays=(lambda: rds.install(self.fleet), lambda: route53.install(self.zones)),
+        )
+        self.cloud.start()
+        closing.callback(self.cloud.close)
+        for part in (self.alarms, self.zones):
+            part.start()
+            closing.callback(part.close)
+        for view in (*self.names.regions, OUTSIDE):
+            server = DnsServer(
+                Address(self.addresses.view(view), self.addresses.dns_port), view, self.zones.answer
+            )
+            server.start()
+            closing.callback(server.close)
+
+    def boot(self) -> None:
+        """Create the resources, install the guard, start monitors and controllers, await a kept lease."""
+        self._tell(
+            f"PostgreSQL {self.binaries.version} ({self.binaries.source}) on {self.addresses.subnet}.0/24, "
+            f"port {self.addresses.pg_port}; profile {self.options.profile}, cadence {self.options.cadence}"
+        )
+        os.environ.update(environment.variables(self, OUTSIDE))
+        wanted = setup.Wanted(
+            names=self.names,
+            engine_version=ENGINE_VERSION,
+            ttl_s=self.options.ttl_s,
+            environment=lambda region: environment.function_variables(self, region),
+            endpoint=lambda region: environment.endpoints(self)[region]["writer"],
+        )
+        self.made = setup.create(wanted, _client, self._tell)
+        workshop = Workshop(from_environment())
+        guard.install(workshop, self.names.home_region, ())
+        with workshop.admin(environment.endpoints(self)[self.names.home_region]["writer"]) as admin:
+            setup.create_application_role(admin, environment.APP_USER, self.made.app_password)
+        setup.start_functions(wanted, _client, self._tell)
+        self._await_kept_lease(workshop)
+        guard.set_enforcing(workshop, self.names.home_region, enforcing=True)
+        self._control = control.serve(self.directory.path, self.obey)
+        self._closing.callback(self._control.server_close)
+        self._closing.callback(self._control.shutdown)
+        self._tell(f"ready after {time.monotonic() - self._started:.1f} s: the guard enforces")
+
+    def _await_kept_lease(self, workshop: Workshop) -> None:
+        give_up = time.monotonic() + KEPT_TIMEOUT_S
+        while time.monotonic() < give_up:
+            try:
+                record = workshop.journal.read().record
+            except UnknownOutcomeError:
+                continue
+            if record is not None and record.renewal_seq >= guard.RENEWALS_BEFORE_ENFORCING:
+                self._tell(f"{record.holder} holds epoch {record.epoch} and keeps its lease")
+                return
+            time.sleep(0.05)
+        raise FarshoreError(
+            f"no controller kept a lease within {KEPT_TIMEOUT_S:.0f} s. State: the lab is taken down. "
+            f"Next: read {self.directory.path}/logs of a lab started with `farshore lab up`."
+        )
+
+    def obey(self, order: control.Order) -> control.Order:
+        """Carry out one order from the control socket."""
+        match order:
+            case {"order": "env"}:
+                return environment.described(self)
+            case {"order": "status"}:
+                return self._status()
+            case {"order": "resident", "region": region, "pid": int(pid)}:
+                self.residents.add(self._region(region), pid)
+                return {}
+            case {"order": "fault", "fault": "region-loss", "region": region}:
+                return self._lose(self._region(region))
+            case {"order": "fault", "fault": "heal", "region": region}:
+                return self._heal(self._region(region))
+            case {"order": "stop"}:
+                self.stopped.set()
+                return {"stopping": True}
+        raise UsageError(f"the lab knows no such order: {order}.")
+
+    def _region(self, region: str) -> str:
+        if region not in self.names.regions:
+            raise UsageError(
+                f"{region!r} is not a region of this lab; use {' or '.join(self.names.regions)}."
+            )
+        return region
+
+    def _lose(self, region: str) -> control.Order:
+        """The links go dark first: nothing of what the dying processes say gets out."""
+        connections = self.links.lose(region)
+        at_unix_ns, at_monotonic_ns = time.time_ns(), time.monotonic_ns()
+        residents = self.residents.kill(region)
+        servers = self.fleet.region_lost(region)
+        lambdas = self.cloud.region_lost(region)
+        return {
+            "fault": "region-loss",
+            "region": region,
+            "at_unix_ns": at_unix_ns,
+            "at_monotonic_ns": at_monotonic_ns,
+            "bit": {
+                "servers": servers,
+                "lambdas": lambdas,
+                "residents": residents,
+                "connections": connections,
+            },
+        }
+
+    def _heal(self, region: str) -> control.Order:
+        self.links.heal(region)
+        self.cloud.region_back(region)
+        self.fleet.region_back(region)
+        return {
+            "fault": "heal",
+            "region": region,
+            "at_unix_ns": time.time_ns(),
+            "at_monotonic_ns": time.monotonic_ns(),
+        }
+
+    def _status(self) -> dict[str, Any]:
+        return {
+            "name": self.options.name,
+            "dir": str(self.directory.path),
+            "up_seconds": round(time.monotonic() - self._started),
+            "profile": self.options.profile,
+            "cadence": self.options.cadence,
+            "subnet": f"{self.addresses.subnet}.0/24",
+            "postgres_version": self.binaries.version,
+            "lost": [region for region in self.names.regions if self.links.lost(region)],
+        }
+
+    def close(self) -> None:
+        self._closing.close()
+
+
+def _client(service: str, region: str) -> Any:
+    return boto3.client(service, region_name=region)  # type: ignore[call-overload]
