@@ -1,0 +1,254 @@
+"""Lambda overlay: moto keeps the functions, real processes run them.
+
+Rules: https://docs.aws.amazon.com/lambda/latest/dg/invocation-sync.html,
+https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html (two retries, after one and two more
+minutes; throttled events come again with growing pauses until they are six hours old) and
+https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html (the variables every function has).
+"""
+
+import hashlib
+import io
+import json
+import logging
+import os
+import threading
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+from urllib.parse import unquote
+
+from moto.awslambda import models, urls
+from moto.awslambda.models import LambdaFunction, lambda_backends
+from moto.awslambda.responses import LambdaResponse
+from moto.core.common_types import TYPE_RESPONSE
+from moto.sts.models import sts_backends
+
+from farshore.lab.cloud.environments import Function, Outcome
+from farshore.lab.cloud.overlay import patch, swap
+from farshore.lab.cloud.pools import Pools, RegionLostError, ThrottledError
+from farshore.lab.cloud.refusals import NotInTheLabError
+from farshore.lab.cloud.wire import Silence
+from farshore.lab.ports import Spawn
+
+RETRY_PAUSES_S = (60.0, 120.0)
+THROTTLE_PAUSE_MAX_S = 300.0
+EVENT_AGE_MAX_S = 6 * 3600.0
+CREDENTIALS_LIFE_S = 12 * 3600
+_log = logging.getLogger(__name__)
+
+
+class Lambdas:
+    """Runs functions; `endpoint(region)` is the URL at which a region's functions call AWS."""
+
+    def __init__(
+        self,
+        *,
+        spawn: Spawn,
+        root: Path,
+        runtime_host: str,
+        endpoint: Callable[[str], str],
+        retry_pauses_s: tuple[float, ...] = RETRY_PAUSES_S,
+    ) -> None:
+        self._pools = Pools(spawn=spawn, runtime_host=runtime_host, logs=root / "logs")
+        self._bundles = root / "bundles"
+        self._endpoint = endpoint
+        self._retry_pauses_s = retry_pauses_s
+        self._credentials: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {}
+        self._losses: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+
+    def invoke(self, made: LambdaFunction, payload: bytes) -> Outcome:
+        """Run and wait. ThrottledError: no concurrency left; RegionLostError: the region is gone."""
+        reserved = made.reserved_concurrency
+        return self._pools.run(self._describe(made), payload, None if reserved is None else int(reserved))
+
+    def send(self, made: LambdaFunction, payload: bytes) -> None:
+        """Run without waiting, with Lambda's retries. The loss of the region drops the event."""
+        name = f"event-{made.function_name}"
+        threading.Thread(target=self._see_through, args=(made, payload), name=name, daemon=True).start()
+
+    def send_to(self, arn: str, payload: bytes) -> None:
+        """`send`, to the function of an ARN."""
+        _, _, _, region, account, _, name, *_ = arn.split(":")
+        self.send(lambda_backends[account][region].get_function(name), payload)
+
+    def region_lost(self, region: str) -> int:
+        """Kill every process of the region and start none there; returns how many were alive."""
+        self._losses[region] = self._losses.get(region, 0) + 1
+        return self._pools.region_lost(region)
+
+    def region_back(self, region: str) -> None:
+        self._pools.region_back(region)
+
+    def kill_all(self) -> int:
+        """Kill every process, as if all crashed at once; the next event starts new ones."""
+        return self._pools.kill(lambda _: True)
+
+    def close(self) -> None:
+        self._closing.set()
+        self._pools.close()
+
+    def _see_through(self, made: LambdaFunction, payload: bytes) -> None:
+        settings: dict[str, Any] = made.event_invoke_config[-1].config if made.event_invoke_config else {}
+        pauses = list(self._retry_pauses_s[: settings.get("MaximumRetryAttempts", len(self._retry_pauses_s))])
+        too_old = time.monotonic() + settings.get("MaximumEventAgeInSeconds", EVENT_AGE_MAX_S)
+        losses = self._losses.get(made.region, 0)
+        throttle_pause = 1.0
+        while self._losses.get(made.region, 0) == losses:
+            try:
+                outcome = self.invoke(made, payload)
+            except RegionLostError:
+                return
+            except ThrottledError:
+                pause = throttle_pause
+                throttle_pause = min(2 * throttle_pause, THROTTLE_PAUSE_MAX_S)
+            else:
+                if not outcome.failed:
+                    return
+                _log.warning(
+                    "%s failed: %s", made.function_name, outcome.payload[:500].decode(errors="replace")
+                )
+                if not pauses:
+                    return
+                pause = pauses.pop(0)
+            if time.monotonic() + pause > too_old or self._closing.wait(pause):
+                return
+
+    def _describe(self, made: LambdaFunction) -> Function:
+        return Function(
+            arn=made.function_arn,
+            name=made.function_name,
+            region=made.region,
+            handler=str(made.handler),
+            timeout_s=float(made.timeout),
+            bundle=self._bundle(made.code_bytes),
+            environment=tuple(sorted({**made.environment_vars, **self._own_variables(made)}.items())),
+        )
+
+    def _own_variables(self, made: LambdaFunction) -> dict[str, str]:
+        bundle = str(self._bundle(made.code_bytes))
+        return {
+            "_HANDLER": str(made.handler),
+            "AWS_DEFAULT_REGION": made.region,
+            "AWS_REGION": made.region,
+            "AWS_EXECUTION_ENV": f"AWS_Lambda_{made.run_time}",
+            "AWS_LAMBDA_FUNCTION_NAME": made.function_name,
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(made.memory_size),
+            "AWS_LAMBDA_FUNCTION_VERSION": str(made.version),
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+            "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{made.function_name}",
+            "AWS_LAMBDA_LOG_STREAM_NAME": "lab",
+            "LAMBDA_TASK_ROOT": bundle,
+            "LAMBDA_RUNTIME_DIR": bundle,
+            "LANG": "en_US.UTF-8",
+            "PATH": os.defpath,
+            "TZ": ":UTC",
+            # Nothing of the person who runs the lab may leak in: no profile, no metadata service, no real AWS.
+            "HOME": bundle,
+            "AWS_CONFIG_FILE": f"{bundle}/.no-config",
+            "AWS_SHARED_CREDENTIALS_FILE": f"{bundle}/.no-credentials",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_ENDPOINT_URL": self._endpoint(made.region),
+            **dict(self._role_credentials(made)),
+        }
+
+    def _role_credentials(self, made: LambdaFunction) -> tuple[tuple[str, str], ...]:
+        with self._lock:
+            owner = (made.function_arn, made.role)
+            if owner not in self._credentials:
+                session = sts_backends[made.account_id][made.partition].assume_role(
+                    region_name=made.region,
+                    role_session_name=made.function_name,
+                    role_arn=made.role,
+                    policy="",
+                    duration=CREDENTIALS_LIFE_S,
+                    external_id="",
+                )
+                self._credentials[owner] = (
+                    ("AWS_ACCESS_KEY_ID", session.access_key_id),
+                    ("AWS_SECRET_ACCESS_KEY", session.secret_access_key),
+                    ("AWS_SESSION_TOKEN", session.session_token),
+                )
+            return self._credentials[owner]
+
+    def _bundle(self, code: bytes) -> Path:
+        """The directory of an unpacked bundle; equal bundles share one."""
+        directory = self._bundles / _digest(code)
+        with self._lock:
+            if not directory.exists():
+                unpacking = directory.with_suffix(".unpacking")
+                with zipfile.ZipFile(io.BytesIO(code)) as archive:
+                    archive.extractall(unpacking)
+                unpacking.rename(directory)
+        return directory
+
+
+def _digest(code: bytes) -> str:
+    return hashlib.sha256(code).hexdigest()[:24]
+
+
+class LabLambda(LambdaResponse):
+    """moto's handlers; what would run, runs."""
+
+    lambdas: ClassVar[Lambdas]
+
+    def create_function(self) -> TYPE_RESPONSE:
+        wanted = self.json_body
+        if "ZipFile" not in wanted.get("Code", {}) or wanted.get("PackageType", "Zip") != "Zip":
+            raise NotInTheLabError("functions come as a ZipFile; neither images nor buckets are emulated.")
+        if not str(wanted.get("Runtime", "")).startswith("python"):
+            raise NotInTheLabError(f"functions run Python, not {wanted.get('Runtime')}.")
+        for unheard in ("Layers", "DeadLetterConfig", "FileSystemConfigs", "ImageConfig"):
+            if wanted.get(unheard):
+                raise NotInTheLabError(f"{unheard} would have no effect.")
+        return super().create_function()
+
+    def put_function_event_invoke_config(self) -> Any:
+        if any(self.json_body.get("DestinationConfig", {}).values()):
+            raise NotInTheLabError("DestinationConfig would have no effect.")
+        made = self.backend.get_function(unquote(self.path.rsplit("/", 2)[-2]))
+        made.event_invoke_config.clear()
+        return super().put_function_event_invoke_config()
+
+    def invoke(self) -> TYPE_RESPONSE:
+        made = self.backend.get_function(unquote(self.path.rsplit("/", 2)[-2]), self._get_param("Qualifier"))
+        payload = self.body.encode() if self.body else b"{}"
+        match self.headers.get("X-Amz-Invocation-Type", "RequestResponse"):
+            case "DryRun":
+                return 204, {"status": "204"}, ""
+            case "Event":
+                self.lambdas.send(made, payload)
+                return 202, {"status": "202"}, ""
+        try:
+            outcome = self.lambdas.invoke(made, payload)
+        except ThrottledError as throttled:
+            return _throttled(throttled)
+        except RegionLostError:
+            raise Silence(over=lambda: True) from None
+        headers = {"content-type": "application/json", "x-amz-executed-version": str(made.version)}
+        if outcome.failed:
+            headers["x-amz-function-error"] = "Unhandled"
+        return 200, headers, outcome.payload
+
+
+def install(lambdas: Lambdas) -> None:
+    """Put the overlay into moto's url table and behind SNS's deliveries; before the first request."""
+    handler = type("LabLambda", (LabLambda,), {"lambdas": lambdas})
+    swap(urls, handler)
+
+    def deliver(made: LambdaFunction, body: str, _request_headers: Any, _response_headers: Any) -> str:
+        # moto calls this for services that invoke a function, and all of those do it asynchronously.
+        lambdas.send(made, body.encode())
+        return ""
+
+    patch(models.LambdaFunction, "invoke", deliver)
+
+
+def _throttled(error: ThrottledError) -> TYPE_RESPONSE:
+    which = "ReservedFunctionConcurrent" if error.reserved else "Concurrent"
+    body = {"Reason": f"{which}InvocationLimitExceeded", "Type": "User", "message": "Rate Exceeded."}
+    headers = {"status": "429", "x-amzn-errortype": "TooManyRequestsException"}
+    return 429, headers, json.dumps(body)

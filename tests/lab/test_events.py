@@ -1,0 +1,214 @@
+import json
+import time
+
+import pytest
+from botocore.exceptions import ClientError
+from cloudkit import HOME, STANDBY, Links, bundle, client, eventually, make_cloud
+
+ROLE = "arn:aws:iam::123456789012:role/runner"
+SOURCE = """
+import json
+def handler(event, context):
+    with open(event["path"], "a") as file:
+        file.write(json.dumps(event) + "\\n")
+"""
+MINUTE_S = 0.4
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    links = Links()
+    cloud = make_cloud(tmp_path_factory.mktemp("cloud"), links)
+    cloud.schedules._minute_s = MINUTE_S
+    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    client(cloud, "iam", HOME).create_role(
+        RoleName="runner",
+        AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+    )
+    yield cloud, links
+    cloud.close()
+
+
+@pytest.fixture
+def east(running):
+    cloud, links = running
+    events = client(cloud, "events", HOME)
+    yield events
+    links.lost_regions.clear()
+    cloud.region_back(HOME)
+    for rule in events.list_rules()["Rules"]:
+        targets = events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
+        if targets:
+            events.remove_targets(Rule=rule["Name"], Ids=[t["Id"] for t in targets])
+        events.delete_rule(Name=rule["Name"])
+
+
+@pytest.fixture
+def queue(running):
+    sqs = client(running[0], "sqs", HOME)
+    url = sqs.create_queue(QueueName=f"q{time.monotonic_ns()}")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    return Queue(sqs, url, arn)
+
+
+class Queue:
+    def __init__(self, sqs, url, arn):
+        self.sqs, self.url, self.arn = sqs, url, arn
+        self.seen = []
+
+    def messages(self):
+        for message in self.sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10).get(
+            "Messages", []
+        ):
+            self.seen.append(json.loads(message["Body"]))
+            self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
+        return self.seen
+
+
+def make_function(cloud, region):
+    lambdas = client(cloud, "lambda", region)
+    return lambdas.create_function(
+        FunctionName=f"ticker{time.monotonic_ns()}",
+        Runtime="python3.11",
+        Role=ROLE,
+        Handler="app.handler",
+        Code={"ZipFile": bundle(SOURCE)},
+    )["FunctionArn"]
+
+
+def schedule(events, name, arn, rate="rate(1 minute)", **target):
+    events.put_rule(Name=name, ScheduleExpression=rate)
+    events.put_targets(Rule=name, Targets=[{"Id": "t", "Arn": arn, **target}])
+
+
+def test_a_schedule_fires_first_after_one_period_and_then_each_period(east, queue):
+    begin = time.monotonic()
+    schedule(east, "tick", queue.arn)
+    eventually(queue.messages)
+    assert time.monotonic() - begin >= MINUTE_S
+    eventually(lambda: len(queue.messages()) == 3)
+    assert 3 * MINUTE_S <= time.monotonic() - begin < 6 * MINUTE_S
+    event = queue.seen[0]
+    assert (event["source"], event["detail-type"]) == ("aws.events", "Scheduled Event")
+    assert event["resources"][0].endswith(":rule/tick")
+
+
+def test_a_schedule_invokes_a_function_with_its_input(running, east, tmp_path):
+    path = tmp_path / "runs"
+    arn = make_function(running[0], HOME)
+    schedule(east, "tick", arn, Input=json.dumps({"path": str(path), "n": 7}))
+    eventually(lambda: path.exists() and len(path.read_text().splitlines()) >= 2)
+    assert json.loads(path.read_text().splitlines()[0])["n"] == 7
+
+
+def test_a_killed_function_is_revived_by_its_schedule(running, east, tmp_path):
+    cloud, _ = running
+    path = tmp_path / "runs"
+    schedule(east, "tick", make_function(cloud, HOME), Input=json.dumps({"path": str(path)}))
+    eventually(path.exists)
+    eventually(cloud.lambdas.kill_all)
+    before = len(path.read_text().splitlines())
+    eventually(lambda: len(path.read_text().splitlines()) > before)
+
+
+def test_a_disabled_schedule_is_still(east, queue):
+    schedule(east, "tick", queue.arn)
+    east.disable_rule(Name="tick")
+    time.sleep(2.5 * MINUTE_S)
+    assert queue.messages() == []
+    east.enable_rule(Name="tick")
+    eventually(queue.messages)
+
+
+def test_a_lost_regions_schedules_do_not_fire_nor_catch_up(running, east, queue):
+    cloud, links = running
+    schedule(east, "tick", queue.arn)
+    eventually(queue.messages)
+    links.lost_regions.add(HOME)
+    cloud.region_lost(HOME)
+    time.sleep(3 * MINUTE_S)
+    links.lost_regions.clear()
+    cloud.region_back(HOME)
+    assert len(queue.messages()) <= 2
+    begin = time.monotonic()
+    known = len(queue.seen)
+    eventually(lambda: len(queue.messages()) > known)
+    assert len(queue.seen) == known + 1
+    assert time.monotonic() - begin < 2 * MINUTE_S
+
+
+def test_a_scheduled_function_does_not_break_put_events(running, east, queue, tmp_path):
+    schedule(east, "tick", make_function(running[0], HOME), Input=json.dumps({"path": str(tmp_path / "x")}))
+    east.put_rule(Name="pattern", EventPattern=json.dumps({"source": ["farshore"]}))
+    east.put_targets(Rule="pattern", Targets=[{"Id": "t", "Arn": queue.arn}])
+    entry = {"Source": "farshore", "DetailType": "told", "Detail": json.dumps({"epoch": 2})}
+    other = entry | {"Source": "somebody.else"}
+    assert east.put_events(Entries=[entry, other])["FailedEntryCount"] == 0
+    (event,) = eventually(queue.messages)
+    assert (event["detail-type"], event["detail"]) == ("told", {"epoch": 2})
+    assert event["time"].endswith("Z")
+
+
+def test_a_pattern_reaches_functions_and_topics(running, east, queue, tmp_path):
+    cloud, _ = running
+    path = tmp_path / "runs"
+    sns = client(cloud, "sns", HOME)
+    topic = sns.create_topic(Name="alerts")["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue.arn)
+    east.put_rule(Name="pattern", EventPattern=json.dumps({"source": ["farshore"]}))
+    function = {"Id": "f", "Arn": make_function(cloud, HOME), "InputPath": "$.detail"}
+    east.put_targets(Rule="pattern", Targets=[{"Id": "s", "Arn": topic}, function])
+    detail = json.dumps({"path": str(path)})
+    east.put_events(Entries=[{"Source": "farshore", "DetailType": "told", "Detail": detail}])
+    eventually(path.exists)
+    (notification,) = eventually(queue.messages)
+    assert json.loads(notification["Message"])["detail"] == {"path": str(path)}
+
+
+def test_a_topic_invokes_a_function(running, east, tmp_path):
+    cloud, _ = running
+    source = f"""
+def handler(event, context):
+    open({str(tmp_path / "told")!r}, "w").write(event["Records"][0]["Sns"]["Message"])
+"""
+    arn = client(cloud, "lambda", HOME).create_function(
+        FunctionName="listener",
+        Runtime="python3.11",
+        Role=ROLE,
+        Handler="app.handler",
+        Code={"ZipFile": bundle(source)},
+    )["FunctionArn"]
+    sns = client(cloud, "sns", HOME)
+    topic = sns.create_topic(Name="to-function")["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="lambda", Endpoint=arn)
+    sns.publish(TopicArn=topic, Message="alarm")
+    eventually(lambda: (tmp_path / "told").exists() and (tmp_path / "told").read_text() == "alarm")
+
+
+def test_one_region_does_not_fire_the_others_rules(running, east, queue):
+    cloud, _ = running
+    west = client(cloud, "events", STANDBY)
+    west.put_rule(Name="pattern", EventPattern=json.dumps({"source": ["farshore"]}))
+    west.put_targets(Rule="pattern", Targets=[{"Id": "t", "Arn": queue.arn}])
+    east.put_events(Entries=[{"Source": "farshore", "DetailType": "told", "Detail": "{}"}])
+    west.remove_targets(Rule="pattern", Ids=["t"])
+    west.delete_rule(Name="pattern")
+    assert queue.messages() == []
+
+
+@pytest.mark.parametrize(
+    ("expression", "arn", "more"),
+    [
+        ("cron(0 12 * * ? *)", None, {}),
+        (None, "arn:aws:logs:us-east-1:123456789012:log-group:x", {}),
+        (None, "arn:aws:sqs:us-east-1:123456789012:q", {"InputTransformer": {"InputTemplate": "1"}}),
+    ],
+)
+def test_what_would_not_happen_is_refused(east, expression, arn, more):
+    east.put_rule(Name="no", ScheduleExpression="rate(5 minutes)")
+    with pytest.raises(ClientError) as refused:
+        if expression:
+            east.put_rule(Name="no", ScheduleExpression=expression)
+        else:
+            east.put_targets(Rule="no", Targets=[{"Id": "t", "Arn": arn, **more}])
+    assert refused.value.response["Error"]["Code"] == "NotInTheLab"
