@@ -16,6 +16,7 @@ from farshore.lab import control, environment, setup
 from farshore.lab.addresses import Addresses
 from farshore.lab.cloud import cloudwatch, rds, route53
 from farshore.lab.cloud.gateway import Cloud
+from farshore.lab.cloud.zones import HealthEvaluator, Zones
 from farshore.lab.directory import LabDirectory
 from farshore.lab.dns import DnsServer
 from farshore.lab.links import LinkTable
@@ -114,10 +115,9 @@ class Lab:
 
     def _assemble_cloud(self) -> None:
         closing, cadence = self._closing, self.options.cadence
-        self.alarms = cloudwatch.AlarmEvaluator(cadence)
-        self.zones = route53.Zones(
-            links=self.links, alarms=self.alarms, cadence=cadence, resolve=self.fleet.resolve
-        )
+        self.alarms = cloudwatch.AlarmEvaluator(cadence, lost=self.links.lost)
+        self.health = HealthEvaluator(self.alarms.stream, cadence)
+        self.zones = Zones(self.health, self.fleet.resolve)
         self.cloud = Cloud(
             names=self.names,
             addresses=self.addresses,
@@ -125,19 +125,23 @@ class Lab:
             spawn=self.spawn,
             root=self.directory.path,
             cadence=cadence,
-            overlays=(lambda: rds.install(self.fleet), lambda: route53.install(self.zones)),
+            overlays=(
+                lambda: rds.install(self.fleet),
+                cloudwatch.install,
+                lambda: route53.install(self.health, self.zones),
+            ),
         )
         self.cloud.start()
         closing.callback(self.cloud.close)
-        for part in (self.alarms, self.zones):
-            part.start()
-            closing.callback(part.close)
+        for evaluator in (self.alarms, self.health):
+            evaluator.start()
+            closing.callback(evaluator.close)
         for view in (*self.names.regions, OUTSIDE):
-            server = DnsServer(
-                Address(self.addresses.view(view), self.addresses.dns_port), view, self.zones.answer
-            )
-            server.start()
-            closing.callback(server.close)
+            address = Address(self.addresses.view(view), self.addresses.dns_port)
+            closing.callback(DnsServer(address, view, self.zones.answer, self._silence_of(view)).close)
+
+    def _silence_of(self, view: str) -> Callable[[], bool]:
+        return lambda: self.links.lost(view)
 
     def boot(self) -> None:
         """Create the resources, install the guard, start monitors and controllers, await a kept lease."""

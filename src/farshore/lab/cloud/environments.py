@@ -84,7 +84,9 @@ class Environment:
         timeout_s = self.function.timeout_s
         if not self._wait(lambda: self._ready, max(INIT_MAX_S, timeout_s)):
             # An init error was reported, the process died, or it never asked for work.
-            return self._outcome or self._failure(request_id, "Init", INIT_MAX_S)
+            reported = self._outcome or self._failure(request_id, "Init", max(INIT_MAX_S, timeout_s))
+            self.kill()
+            return reported
         with self._changed:
             deadline_unix_ms = int((time.time() + timeout_s) * 1000)
             self._outcome = None

@@ -6,7 +6,7 @@ minutes; throttled events come again with growing pauses until they are six hour
 https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html (the variables every function has).
 """
 
-import hashlib
+import base64
 import io
 import json
 import logging
@@ -124,12 +124,12 @@ class Lambdas:
             region=made.region,
             handler=str(made.handler),
             timeout_s=float(made.timeout),
-            bundle=self._bundle(made.code_bytes),
+            bundle=self._bundle(made),
             environment=tuple(sorted({**made.environment_vars, **self._own_variables(made)}.items())),
         )
 
     def _own_variables(self, made: LambdaFunction) -> dict[str, str]:
-        bundle = str(self._bundle(made.code_bytes))
+        bundle = str(self._bundle(made))
         return {
             "_HANDLER": str(made.handler),
             "AWS_DEFAULT_REGION": made.region,
@@ -174,20 +174,16 @@ class Lambdas:
                 )
             return self._credentials[owner]
 
-    def _bundle(self, code: bytes) -> Path:
+    def _bundle(self, made: LambdaFunction) -> Path:
         """The directory of an unpacked bundle; equal bundles share one."""
-        directory = self._bundles / _digest(code)
+        directory = self._bundles / base64.b64decode(made.code_sha_256).hex()[:24]
         with self._lock:
             if not directory.exists():
                 unpacking = directory.with_suffix(".unpacking")
-                with zipfile.ZipFile(io.BytesIO(code)) as archive:
+                with zipfile.ZipFile(io.BytesIO(made.code_bytes)) as archive:
                     archive.extractall(unpacking)
                 unpacking.rename(directory)
         return directory
-
-
-def _digest(code: bytes) -> str:
-    return hashlib.sha256(code).hexdigest()[:24]
 
 
 class LabLambda(LambdaResponse):

@@ -1,0 +1,124 @@
+"""Route 53's rules for health checks and failover records, pure.
+
+https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/dns-failover-determining-health-of-endpoints.html,
+https://docs.aws.amazon.com/Route53/latest/APIReference/API_HealthCheckConfig.html and
+https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/health-checks-how-route-53-chooses-records.html
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
+
+from farshore.lab.cloud.alarm_rules import State
+
+CALCULATED = "CALCULATED"
+CLOUDWATCH_METRIC = "CLOUDWATCH_METRIC"
+
+Stream = Callable[[str, str], State]
+"""What an alarm's data stream says, by region and alarm name."""
+
+
+class Insufficient(StrEnum):
+    """InsufficientDataHealthStatus."""
+
+    HEALTHY = "Healthy"
+    UNHEALTHY = "Unhealthy"
+    LAST_KNOWN = "LastKnownStatus"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One health check of the two kinds the lab evaluates."""
+
+    kind: str
+    inverted: bool = False
+    disabled: bool = False
+    alarm: tuple[str, str] | None = None
+    insufficient: Insufficient = Insufficient.LAST_KNOWN
+    children: tuple[str, ...] = ()
+    threshold: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`healthy` is what counts for DNS; `why` says what it came from, before inversion."""
+
+    healthy: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """All verdicts of one evaluation; `known` is what sufficient data last said, carried to the next one."""
+
+    verdicts: Mapping[str, Verdict]
+    known: Mapping[str, bool]
+
+    def healthy(self, check: str | None) -> bool:
+        """A record without a check is always healthy; one whose check is gone never is."""
+        if not check:
+            return True
+        verdict = self.verdicts.get(check)
+        return verdict is not None and verdict.healthy
+
+
+NOTHING_KNOWN = Health({}, {})
+
+
+def evaluate(checks: Mapping[str, Check], stream: Stream, before: Health = NOTHING_KNOWN) -> Health:
+    """Evaluate all checks at one instant; CALCULATED ones see the others' new verdicts."""
+    known = {name: value for name, value in before.known.items() if name in checks}
+    verdicts: dict[str, Verdict] = {}
+    for name, check in checks.items():
+        if check.kind != CALCULATED:
+            verdicts[name] = _finish(check, _monitor(name, check, stream, known))
+    monitored = dict(verdicts)
+    for name, check in checks.items():
+        if check.kind == CALCULATED:
+            verdicts[name] = _finish(check, _calculate(check, monitored))
+    return Health(verdicts, known)
+
+
+def _finish(check: Check, verdict: Verdict) -> Verdict:
+    """Disabled counts as healthy whatever was seen; to stop traffic AWS says to invert, so that comes last."""
+    if check.disabled:
+        verdict = Verdict(True, "disabled, so considered healthy")
+    if check.inverted:
+        return Verdict(not verdict.healthy, f"inverted: {verdict.why}")
+    return verdict
+
+
+def _monitor(name: str, check: Check, stream: Stream, known: dict[str, bool]) -> Verdict:
+    state = stream(*check.alarm) if check.alarm else State.INSUFFICIENT_DATA
+    if state is not State.INSUFFICIENT_DATA:
+        known[name] = state is State.OK
+        return Verdict(known[name], f"the alarm's data stream says {state}")
+    match check.insufficient:
+        case Insufficient.HEALTHY:
+            healthy = True
+        case Insufficient.UNHEALTHY:
+            healthy = False
+        case _:
+            healthy = known.get(name, True)
+    return Verdict(healthy, f"insufficient data, configured as {check.insufficient}")
+
+
+def _calculate(check: Check, monitored: Mapping[str, Verdict]) -> Verdict:
+    """A threshold of 0 is always met, one above the number of children never; nested checks do not exist."""
+    healthy = sum(child in monitored and monitored[child].healthy for child in check.children)
+    why = f"{healthy} of {len(check.children)} child health checks are healthy, {check.threshold} needed"
+    return Verdict(healthy >= check.threshold, why)
+
+
+Choice = TypeVar("Choice")
+
+
+def choose_failover(
+    primary: Choice | None, secondary: Choice | None, healthy: Callable[[Choice], bool]
+) -> Choice | None:
+    """Active-passive failover; when no record is healthy all count as healthy, so the primary answers."""
+    for record in (primary, secondary):
+        if record is not None and healthy(record):
+            return record
+    return primary if primary is not None else secondary

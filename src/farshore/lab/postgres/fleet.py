@@ -1,0 +1,368 @@
+"""Both regions' clusters as one global database: creation, names, faults. Changes of writer are in `changes`.
+
+One global database, with one cluster of up to two instances per region, and any number of restored snapshots.
+"""
+
+import itertools
+import logging
+import secrets
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from farshore.lab.ports import OUTSIDE, Address, Links
+from farshore.lab.postgres import bootstrap, volume
+from farshore.lab.postgres.binaries import Binaries
+from farshore.lab.postgres.changes import Change, Changes
+from farshore.lab.postgres.cluster import Cluster, Patience, Role, fork_lsn
+from farshore.lab.postgres.events import Event, Listener, event
+from farshore.lab.postgres.server import Server
+from farshore.lab.postgres.settings import APPLICATION_NAME_MAX, WAL_KEPT_MB, Fixed, Upstream
+from farshore.lab.postgres.site import ServerError, Site
+from farshore.lab.postgres.tls import Authority
+from farshore.lab.processes import Spawner
+from farshore.names import Names
+
+ENDPOINT_TTL_S = (
+    5  # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/Aurora.Overview.Endpoints.html
+)
+INSTANCES_MAX = 2
+READY_TIMEOUT_S = 60.0
+log = logging.getLogger(__name__)
+
+
+class Tunnels(Protocol):
+    def open(self, view: str, region: str, target: Address) -> Address: ...
+
+
+class AddressBook(Protocol):
+    pg_port: int
+
+    def instance(self, region: str, number: int) -> str: ...
+    def restored(self, number: int) -> str: ...
+
+
+class Fleet:
+    """The lab's PostgreSQL. Thread-safe; `on_event` hears of every RDS event, from whichever thread made it."""
+
+    def __init__(
+        self,
+        *,
+        root: Path,
+        spawn: Spawner,
+        binaries: Binaries,
+        names: Names,
+        addresses: AddressBook,
+        links: Links,
+        tunnels: Tunnels,
+        zombie_s: float = 3.0,
+        patience: Patience | None = None,
+    ) -> None:
+        self.root = root
+        self.names = names
+        self.links = links
+        self.binaries = binaries
+        self.on_event: list[Listener] = []
+        self.sites = {region: Site(region, spawn) for region in names.regions}
+        self.clusters: dict[str, Cluster] = {}
+        self.restored: dict[str, Server] = {}
+        self.writer: Cluster | None = None
+        self._addresses = addresses
+        self._tunnels = tunnels
+        self._patience = patience or Patience()
+        self._lock = threading.RLock()
+        self._mouths: dict[tuple[str, Address], Address] = {}
+        self._restored_numbers: dict[str, int] = {}
+        self._replication_password = secrets.token_urlsafe(24)
+        self._masters: dict[str, bootstrap.Master] = {}
+        for folder in ("pg", "run", "snapshots"):
+            (root / folder).mkdir(mode=0o755, parents=True, exist_ok=True)
+            (root / folder).chmod(0o755)
+        authority = Authority(root / "tls")
+        self.ca_file = authority.ca_file
+        self._tls = {
+            region: authority.issue(region, [*self._wildcards(region), names.writer_name])
+            for region in names.regions
+        }
+        self.changes = Changes(self, zombie_s)
+
+    # Names
+
+    def cluster_endpoint(self, region: str, cluster: str, *, reader: bool = False) -> str:
+        return f"{cluster}.cluster-{'ro-' if reader else ''}farshorelab.{region}.rds.amazonaws.com"
+
+    def instance_endpoint(self, region: str, instance: str) -> str:
+        return f"{instance}.farshorelab.{region}.rds.amazonaws.com"
+
+    def _wildcards(self, region: str) -> list[str]:
+        return [
+            f"*.{middle}farshorelab.{region}.rds.amazonaws.com" for middle in ("", "cluster-", "cluster-ro-")
+        ]
+
+    def resolve(self, view: str, name: str) -> tuple[str, int] | None:
+        """An RDS endpoint name as an address and a TTL in seconds; None for a name that is not one of ours.
+
+        A cluster endpoint leads to the leader (read-only in a secondary region), a reader endpoint to another
+        live member if there is one. In the server's own region that is its own address, elsewhere a tunnel's.
+        """
+        server = self._named(name.rstrip(".").lower())
+        if server is None:
+            return None
+        return self.reach(view, server).host, ENDPOINT_TTL_S
+
+    def reach(self, view: str, server: Server) -> Address:
+        """Where to dial from a view to reach a server."""
+        region = server.site.region
+        if view == region:
+            return server.address
+        with self._lock:
+            key = (view, server.address)
+            if key not in self._mouths:
+                self._mouths[key] = self._tunnels.open(view, region, server.address)
+            return self._mouths[key]
+
+    def _named(self, name: str) -> Server | None:
+        for cluster in self.clusters.values():
+            if name == self.cluster_endpoint(cluster.region, cluster.identifier):
+                return cluster.leader
+            if name == self.cluster_endpoint(cluster.region, cluster.identifier, reader=True):
+                readers = [
+                    s for s in cluster.members if s is not cluster.leader and (s.alive() or cluster.site.lost)
+                ]
+                return readers[0] if readers else cluster.leader
+        for server in itertools.chain(*(c.members for c in self.clusters.values()), self.restored.values()):
+            if name == self.instance_endpoint(server.site.region, server.identifier):
+                return server
+        return None
+
+    def _upstream_name(self, server: Server) -> str:
+        return self.instance_endpoint(server.site.region, server.identifier)
+
+    def upstream_for(self, cluster: Cluster) -> Upstream:
+        """Where a secondary cluster's leader streams from: the writer, across the WAN."""
+        leader = self.writer.leader if self.writer else None
+        if leader is None:
+            raise ServerError(f"There is no writer that {cluster.identifier} could stream from.")
+        return Upstream(self._upstream_name(leader), self.reach(cluster.region, leader))
+
+    # Creation
+
+    def create_cluster(self, region: str, identifier: str, master: bootstrap.Master | None) -> Cluster:
+        """A cluster without instances: the writer's when a master user is given, else a secondary."""
+        with self._lock:
+            if region in self.clusters:
+                raise ServerError(f"{region} already has a cluster; the lab holds one per region.")
+            role = Role.WRITER if master else Role.SECONDARY
+            site = self.sites[region]
+            cluster = Cluster(
+                identifier, site, role, emit=self.emit, name_of=self._upstream_name, patience=self._patience
+            )
+            cluster.on_new_leader = self._new_leader
+            cluster.upstream_answers = lambda: self._writer_answers(cluster)
+            self.clusters[region] = cluster
+            if master:
+                self._masters[region] = master
+                self.writer = cluster
+            self.emit(event(170, region, identifier))
+            return cluster
+
+    def add_instance(self, region: str, identifier: str) -> Server:
+        """Claim an instance's place in its region's cluster; `start_instance` makes it run."""
+        with self._lock:
+            cluster = self.clusters[region]
+            taken = {server.address.host for server in cluster.members}
+            hosts = [self._addresses.instance(region, number + 1) for number in range(INSTANCES_MAX)]
+            free = next((host for host in hosts if host not in taken), None)
+            if free is None:
+                raise ServerError(
+                    f"{cluster.identifier} already has {INSTANCES_MAX} instances; the lab holds no more."
+                )
+            if len(f"{region}/{identifier}") > APPLICATION_NAME_MAX:
+                raise ServerError(
+                    f"{identifier} is too long for the lab: {region}/{identifier} passes 63 characters."
+                )
+            server = self._server(region, identifier, f"{region}-{hosts.index(free) + 1}", free)
+            cluster.members.append(server)
+            return server
+
+    def start_instance(self, server: Server) -> None:
+        """Give a new instance its volume and start it; a standby waits until its upstream runs."""
+        cluster = self.clusters[server.site.region]
+        if server is cluster.members[0] and cluster.leader is None:
+            if cluster.role is Role.WRITER:
+                self._start_first(cluster, server)
+            else:
+                self._await_upstream(lambda: self.writer.leader if self.writer else None)
+                cluster.leader = server
+                cluster.follow(self.upstream_for(cluster), self._writer_region())
+                self._start_standby(cluster, server)
+        else:
+            self._await_upstream(lambda: cluster.leader)
+            self._start_standby(cluster, server)
+        for view in (*self.names.regions, OUTSIDE):
+            self.reach(view, server)
+        cluster.watch()
+        self.emit(event(5, server.site.region, server.identifier))
+
+    def _start_first(self, cluster: Cluster, server: Server) -> None:
+        server.fill_from(volume.template(self.binaries))
+        with cluster.lock:
+            cluster.leader = server
+            cluster.start(server)
+            bootstrap.fill(server, self._masters[cluster.region], self._replication_password)
+            server.ready.set()
+
+    def _start_standby(self, cluster: Cluster, server: Server) -> None:
+        # As long as the writer keeps all WAL since initdb, the template is as good a beginning as a base backup.
+        upstream = cluster.live_for(server).upstream
+        written = (
+            self.writer.leader.value("select pg_current_wal_lsn()")
+            if self.writer and self.writer.leader
+            else None
+        )
+        template = volume.template(self.binaries)
+        begin = volume.checkpoint_lsn(self.binaries, template)
+        if upstream and (written is None or volume.lsn(written) - begin > WAL_KEPT_MB * 2**20 // 2):
+            server.adopt(server.fetch(upstream))
+        else:
+            server.fill_from(template)
+        with cluster.lock:
+            cluster.start(server)
+            server.ready.set()
+
+    def _await_upstream(self, upstream: Callable[[], Server | None]) -> None:
+        waiting = threading.Event()
+        for _ in range(int(READY_TIMEOUT_S / 0.01)):
+            server = upstream()
+            if server is not None and server.ready.is_set():
+                return
+            waiting.wait(0.01)
+        raise ServerError("The instance this one replicates from did not start.")
+
+    def _server(self, region: str, identifier: str, folder: str, host: str) -> Server:
+        fixed = Fixed(
+            region=region,
+            application_name=f"{region}/{identifier}",
+            address=Address(host, self._addresses.pg_port),
+            socket_dir=self.root / "run" / folder,
+            tls=self._tls[region],
+            replication_password=self._replication_password,
+        )
+        return Server(identifier, self.sites[region], self.binaries, self.root / "pg" / folder, fixed)
+
+    # Restored snapshots
+
+    def restore(self, region: str, identifier: str, saved: Path) -> Server:
+        """A server of its own on a copy of a saved volume, writable, streaming to and from nobody."""
+        with self._lock:
+            taken = set(self._restored_numbers.values())
+            number = next(n for n in itertools.count(1) if n not in taken)
+            self._restored_numbers[identifier] = number
+            server = self._server(region, identifier, f"restored-{number}", self._addresses.restored(number))
+            self.restored[identifier] = server
+        server.fill_from(saved)
+        server.configure(server.live)
+        server.start()
+        server.ready.set()
+        self.emit(event(5, region, identifier))
+        return server
+
+    def delete_instance(self, server: Server) -> None:
+        """Stop an instance for good and drop its volume."""
+        with self._lock:
+            cluster = self.clusters.get(server.site.region)
+        if self.restored.get(server.identifier) is server:
+            del self.restored[server.identifier], self._restored_numbers[server.identifier]
+            server.kill()
+        elif cluster is not None and server in cluster.members:
+            with cluster.urgently():
+                server.kill()
+                cluster.forget(server)
+        volume.remove(server.data.parent)
+        self.emit(event(3, server.site.region, server.identifier))
+
+    def delete_cluster(self, region: str) -> None:
+        cluster = self.clusters.pop(region)
+        cluster.close()
+        if self.writer is cluster:
+            self.writer = None
+        self.emit(event(171, region, cluster.identifier))
+
+    # Faults
+
+    def region_lost(self, region: str) -> int:
+        """SIGKILL every server of a region at one instant; returns how many were running."""
+        return self.sites[region].lose()
+
+    def region_back(self, region: str) -> None:
+        """Start a lost region's servers as they were. If another region writes by now, `changes` replaces them."""
+        site = self.sites[region]
+        site.back()
+        servers = [s for s in self.restored.values() if s.site is site]
+        if cluster := self.clusters.get(region):
+            servers = [*cluster.members, *servers]
+        starts = [threading.Thread(target=_start_as_it_was, args=(server,)) for server in servers]
+        for start in starts:
+            start.start()
+        for start in starts:
+            start.join()
+
+    def close(self) -> None:
+        self.changes.close()
+        for cluster in self.clusters.values():
+            cluster.close()
+        for site in self.sites.values():
+            site.lose()
+
+    # The global database
+
+    def change(self) -> Change | None:
+        """The switchover or failover in progress."""
+        return self.changes.current
+
+    def connected(self, cluster: Cluster) -> bool:
+        """AWS's SynchronizationStatus: False while a member of the old timeline waits to be rebuilt."""
+        return cluster is self.writer or cluster.role is Role.SECONDARY
+
+    def emit(self, happened: Event) -> None:
+        log.info("%s %s %s", happened.event_id, happened.region, happened.message)
+        for listener in list(self.on_event):
+            listener(happened)
+
+    def _writer_region(self) -> str:
+        return self.writer.region if self.writer else ""
+
+    def _writer_answers(self, secondary: Cluster) -> bool:
+        writer = self.writer
+        if writer is None or writer is secondary or writer.leader is None:
+            return False
+        return (
+            self.links.connected(secondary.region, writer.region)
+            and not self.links.lost(writer.region)
+            and writer.leader.ask("select 1", 0.5) is not None
+        )
+
+    def _new_leader(self, cluster: Cluster) -> None:
+        """An in-region failover moved the writer: the other region follows it, rebuilt if it had run ahead."""
+        if cluster is not self.writer or cluster.leader is None:
+            return
+        fork = fork_lsn(cluster.leader)
+        for secondary in self.clusters.values():
+            if secondary is cluster or secondary.role is not Role.SECONDARY or secondary.leader is None:
+                continue
+            with secondary.urgently():
+                for server in secondary.members:
+                    received = server.received_lsn()
+                    if fork is not None and received is not None and received > fork:
+                        secondary.mark_broken(server)
+                secondary.follow(self.upstream_for(secondary), cluster.region)
+
+
+def _start_as_it_was(server: Server) -> None:
+    if not server.ready.is_set() or not (server.data / "PG_VERSION").exists():
+        return
+    try:
+        server.start()
+    except ServerError as error:
+        log.warning("%s did not come back: %s", server.identifier, error)

@@ -1,0 +1,102 @@
+"""Data directories: an initialised template made once per PostgreSQL, and copies that the server user owns."""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from hashlib import sha256
+from pathlib import Path
+
+from farshore.lab.postgres.binaries import Binaries, cache_dir
+from farshore.lab.postgres.site import ServerError
+from farshore.lab.processes import server_user
+
+SUPERUSER = "rdsadmin"
+INITDB = ("-U", SUPERUSER, "-E", "UTF8", "--no-locale", "--auth", "reject", "--data-checksums", "--no-sync")
+SIGNALS = ("standby.signal", "recovery.signal")
+
+
+def own(path: Path, mode: int = 0o700) -> None:
+    """Give a directory or file to the server user, who alone may enter it."""
+    if user := server_user():
+        os.chown(path, user.uid, user.gid)
+    path.chmod(mode)
+
+
+def _as_server_user(argv: list[str], cwd: Path = Path("/")) -> str:
+    user = server_user()
+    switch = {"user": user.uid, "group": user.gid, "extra_groups": []} if user else {}
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
+    done = subprocess.run(
+        argv, cwd=cwd, env=environment, capture_output=True, text=True, check=False, **switch
+    )  # type: ignore[call-overload]
+    if done.returncode != 0:
+        raise ServerError(f"{' '.join(argv)} failed: {(done.stderr or done.stdout)[-800:].strip()}")
+    return str(done.stdout)
+
+
+def template(binaries: Binaries) -> Path:
+    """An initialised, cleanly stopped data directory; every cluster of every lab begins as its copy."""
+    user = server_user()
+    key = sha256(repr((str(binaries.bin_dir), binaries.version, INITDB, user)).encode()).hexdigest()[:12]
+    target = cache_dir() / f"template-{binaries.version}-{key}"
+    if not target.exists():
+        beside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        try:
+            own(beside)
+            _as_server_user([binaries.program("initdb"), "-D", str(beside / "data"), *INITDB])
+            beside.chmod(0o755)
+            try:
+                (beside / "data").rename(target)
+            except OSError:
+                if not target.is_dir():
+                    raise
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+    return target
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a data directory whose server is stopped; the target appears whole or not at all."""
+    beside = target.with_name(f".{target.name}.copying")
+    remove(beside)
+    subprocess.run(["cp", "-a", str(source), str(beside)], check=True, capture_output=True)
+    (beside / "postmaster.pid").unlink(missing_ok=True)
+    remove(target)
+    beside.rename(target)
+
+
+def remove(path: Path) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def make_standby(data: Path) -> None:
+    signal = data / "standby.signal"
+    signal.touch()
+    own(signal, 0o600)
+
+
+def make_primary(data: Path) -> None:
+    for name in SIGNALS:
+        (data / name).unlink(missing_ok=True)
+
+
+def checkpoint_lsn(binaries: Binaries, data: Path) -> int:
+    """Where the last checkpoint record of a stopped server begins, as a byte position."""
+    text = _as_server_user([binaries.program("pg_controldata"), "-D", str(data)])
+    found = re.search(r"^Latest checkpoint location:\s+(\S+)$", text, re.MULTILINE)
+    if found is None:
+        raise ServerError(f"pg_controldata told no checkpoint of {data}.")
+    return lsn(found.group(1))
+
+
+def stopped_cleanly(binaries: Binaries, data: Path) -> bool:
+    text = _as_server_user([binaries.program("pg_controldata"), "-D", str(data)])
+    return re.search(r"^Database cluster state:\s+shut down( in recovery)?$", text, re.MULTILINE) is not None
+
+
+def lsn(text: str) -> int:
+    """`16/B374D848` as a number of bytes."""
+    high, low = text.split("/")
+    return (int(high, 16) << 32) + int(low, 16)
