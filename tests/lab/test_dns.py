@@ -26,7 +26,7 @@ def answers(view, name, rdtype):
         case "db.zone.internal", "A":
             return Answer(
                 records=(
-                    Record("db.zone.internal", "CNAME", 1, ("cluster.rds.amazonaws.com.",)),
+                    Record("db.zone.internal", "CNAME", 1, ("cluster.rds.amazonaws.com",)),
                     Record("cluster.rds.amazonaws.com", "A", 5, ("127.1.2.3",)),
                 )
             )

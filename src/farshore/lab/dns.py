@@ -18,6 +18,7 @@ from functools import lru_cache
 import dns.exception
 import dns.flags
 import dns.message
+import dns.name
 import dns.opcode
 import dns.rcode
 import dns.rdataclass
@@ -156,15 +157,17 @@ class DnsServer:
             return None
         try:
             query = dns.message.from_wire(wire)
-            if query.flags & dns.flags.QR:
-                return None
-            return self._respond(query, over_tcp=over_tcp)
         except (dns.exception.DNSException, ValueError, struct.error):
             self.counts["malformed"] += 1
-            return _format_error(wire)
+            return _bare_error(wire, dns.rcode.FORMERR)
+        if query.flags & dns.flags.QR:
+            return None
+        try:
+            return self._respond(query, over_tcp=over_tcp)
         except Exception:  # noqa: BLE001 - one query must never end the server
             _log.exception("a DNS query failed")
-            return _format_error(wire, dns.rcode.SERVFAIL)
+            self.counts["SERVFAIL"] += 1
+            return _bare_error(wire, dns.rcode.SERVFAIL)
 
     def _respond(self, query: dns.message.Message, *, over_tcp: bool) -> bytes:
         response = dns.message.make_response(query, recursion_available=True, our_payload=_UDP_EDNS_MAX)
@@ -193,10 +196,19 @@ class DnsServer:
 
 @lru_cache(maxsize=512)
 def _rrset(record: Record) -> dns.rrset.RRset:
-    return dns.rrset.from_text(f"{record.name}.", record.ttl, "IN", record.rdtype, *record.values)
+    """Names in values are absolute even without the final dot, as Route 53 takes them."""
+    return dns.rrset.from_text_list(
+        f"{record.name}.",
+        record.ttl,
+        "IN",
+        record.rdtype,
+        record.values,
+        origin=dns.name.root,
+        relativize=False,
+    )
 
 
-def _format_error(wire: bytes, code: int = dns.rcode.FORMERR) -> bytes | None:
+def _bare_error(wire: bytes, code: int) -> bytes | None:
     """A bare header that echoes the query's id; None when there is no query to answer."""
     if len(wire) < _HEADER_LENGTH or wire[2] & _IS_RESPONSE:
         return None

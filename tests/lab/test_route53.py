@@ -1,0 +1,471 @@
+"""Health checks and answers. The truth table is the one that makes DNS follow authority: each region's alarm feeds
+three checks that differ in what missing data mean; the primary's parent needs four of six, the secondary's is inverted.
+"""
+
+import time
+
+import boto3
+import dns.message
+import dns.query
+import pytest
+from botocore.exceptions import ClientError
+from hypothesis import given
+from hypothesis import strategies as st
+from moto import mock_aws
+
+from farshore.lab.addresses import Addresses
+from farshore.lab.cloud import cloudwatch, route53
+from farshore.lab.cloud.alarm_rules import State
+from farshore.lab.cloud.cloudwatch import AlarmEvaluator
+from farshore.lab.cloud.health import (
+    CALCULATED,
+    CLOUDWATCH_METRIC,
+    NOTHING_KNOWN,
+    Check,
+    Insufficient,
+    choose_failover,
+    evaluate,
+)
+from farshore.lab.cloud.zones import HealthEvaluator, Zones
+from farshore.lab.dns import Answer, DnsServer, Record
+from farshore.lab.ports import OUTSIDE, Address
+
+HOME, STANDBY = "us-east-1", "us-west-2"
+ZONE, WRITER = "farshore-t.internal", "db.farshore-t.internal"
+ENDPOINTS = {
+    region: f"{side}.cluster-farshorelab.{region}.rds.amazonaws.com"
+    for side, region in (("primary", HOME), ("secondary", STANDBY))
+}
+SAYS = {"h": State.OK, "w": State.ALARM, "m": State.INSUFFICIENT_DATA}
+
+TABLE = [
+    # what east and west say, one evaluation after the other; healthy children; answer
+    ("hh", {6}, HOME),
+    ("hm", {5}, HOME),
+    ("mh", {5}, HOME),
+    ("hh hm", {5}, HOME),
+    ("ww hm", {4}, HOME),
+    ("ww mh", {4}, HOME),
+    ("ww", {0}, STANDBY),
+    ("wm", {2}, STANDBY),
+    ("ww wm", {1}, STANDBY),
+    ("ww mw", {1}, STANDBY),
+    ("hh wm", {2}, STANDBY),
+    ("hh mw", {2}, STANDBY),
+    ("hw", {3}, STANDBY),
+    ("wh", {3}, STANDBY),
+    ("mm", {4}, HOME),
+    ("hh mm", {4}, HOME),
+    ("ww mm", {2}, STANDBY),
+    ("hw mm", {3}, STANDBY),
+    ("wh mm", {3}, STANDBY),
+    # the residual case: west dark since it said west, authority moved home, then east's metrics vanish too
+    ("ww hm mm", {3}, STANDBY),
+    # a failover in steps: home is lost, its data go missing, the standby reports itself
+    ("hh mh mw", {2}, STANDBY),
+    ("hh mh mw ww", {0}, STANDBY),
+]
+CASES = [pytest.param(said.split(), children, answer, id=said) for said, children, answer in TABLE]
+
+
+def authority_checks():
+    children = {
+        f"{region} {insufficient}": Check(
+            CLOUDWATCH_METRIC, alarm=(region, "authority"), insufficient=insufficient
+        )
+        for region in (HOME, STANDBY)
+        for insufficient in Insufficient
+    }
+    parent = {"children": tuple(children), "threshold": 4}
+    return {
+        **children,
+        "home": Check(CALCULATED, **parent),
+        "standby": Check(CALCULATED, inverted=True, **parent),
+    }
+
+
+def hear(said):
+    by_region = dict(zip((HOME, STANDBY), said, strict=True))
+    return lambda region, _alarm: SAYS[by_region[region]]
+
+
+def healthy_children(health):
+    return sum(health.verdicts[name].healthy for name in health.verdicts if " " in name)
+
+
+@pytest.mark.parametrize(("story", "children", "answer"), CASES)
+def test_the_truth_table(story, children, answer):
+    health = NOTHING_KNOWN
+    for said in story:
+        health = evaluate(authority_checks(), hear(said), health)
+    assert {healthy_children(health)} == children
+    checks = {HOME: "home", STANDBY: "standby"}
+    assert choose_failover(HOME, STANDBY, lambda region: health.healthy(checks[region])) == answer
+    assert health.healthy("home") != health.healthy("standby")
+
+
+@given(st.lists(st.sampled_from([a + b for a in "hwm" for b in "hwm"]), min_size=1, max_size=8))
+def test_exactly_one_record_is_healthy_whatever_is_heard(story):
+    health = NOTHING_KNOWN
+    for said in story:
+        health = evaluate(authority_checks(), hear(said), health)
+        assert health.healthy("home") != health.healthy("standby")
+
+
+@given(st.lists(st.sampled_from(["mm", "mw", "wm", "ww"]), max_size=6))
+def test_dns_never_flips_back_by_itself(silence):
+    """Once both said west, no pattern of missing data brings home back."""
+    health = evaluate(authority_checks(), hear("ww"))
+    for said in silence:
+        health = evaluate(authority_checks(), hear(said), health)
+        assert health.healthy("standby")
+
+
+def one(check, said=State.OK, others=None, before=NOTHING_KNOWN):
+    return evaluate({"it": check, **(others or {})}, lambda *_: said, before).verdicts["it"].healthy
+
+
+def metric(**changes):
+    return Check(CLOUDWATCH_METRIC, alarm=(HOME, "a"), **changes)
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+def test_a_metric_check_follows_its_stream(inverted):
+    assert one(metric(inverted=inverted), State.OK) != inverted
+    assert one(metric(inverted=inverted), State.ALARM) == inverted
+
+
+@pytest.mark.parametrize(
+    ("setting", "first", "after_ok", "after_alarm"),
+    [
+        (Insufficient.HEALTHY, True, True, True),
+        (Insufficient.UNHEALTHY, False, False, False),
+        (Insufficient.LAST_KNOWN, True, True, False),
+    ],
+)
+def test_insufficient_data(setting, first, after_ok, after_alarm):
+    check = metric(insufficient=setting)
+    assert one(check, State.INSUFFICIENT_DATA) == first
+    for said, expected in ((State.OK, after_ok), (State.ALARM, after_alarm)):
+        before = evaluate({"it": check}, lambda *_, said=said: said)
+        assert one(check, State.INSUFFICIENT_DATA, before=before) == expected
+
+
+def test_the_last_known_status_outlives_two_silences_and_a_new_setting():
+    told = evaluate({"it": metric()}, lambda *_: State.ALARM)
+    silent = evaluate(
+        {"it": metric(insufficient=Insufficient.HEALTHY)}, lambda *_: State.INSUFFICIENT_DATA, told
+    )
+    assert one(metric(), State.INSUFFICIENT_DATA, before=silent) is False
+
+
+def test_disabled_is_healthy_and_inversion_still_applies():
+    assert one(metric(disabled=True), State.ALARM) is True
+    assert one(metric(disabled=True, inverted=True), State.ALARM) is False
+
+
+@pytest.mark.parametrize(
+    ("threshold", "healthy"),
+    [(0, True), (1, True), (2, True), (3, False), (4, False)],
+    ids=str,
+)
+def test_a_calculated_check_counts_its_children(threshold, healthy):
+    children = {"a": metric(), "b": metric(), "c": metric(inverted=True)}
+    check = Check(CALCULATED, children=("a", "b", "c"), threshold=threshold)
+    assert one(check, State.OK, children) is healthy
+
+
+def test_a_calculated_check_without_children():
+    assert one(Check(CALCULATED, threshold=0)) is True
+    assert one(Check(CALCULATED, threshold=1)) is False
+
+
+def test_deleted_and_nested_children_do_not_count():
+    nested = {"inner": Check(CALCULATED, threshold=0)}
+    assert one(Check(CALCULATED, children=("gone",), threshold=1)) is False
+    assert one(Check(CALCULATED, children=("inner",), threshold=1), others=nested) is False
+
+
+@pytest.mark.parametrize(
+    ("healthy", "answer"),
+    [({"p", "s"}, "p"), ({"p"}, "p"), ({"s"}, "s"), (set(), "p")],
+    ids=["both", "primary", "secondary", "none: fail open"],
+)
+def test_failover_choice(healthy, answer):
+    assert choose_failover("p", "s", healthy.__contains__) == answer
+
+
+def test_failover_with_one_record_only():
+    assert choose_failover(None, "s", lambda _: False) == "s"
+    assert choose_failover("p", None, lambda _: False) == "p"
+
+
+def test_a_record_without_a_check_is_healthy():
+    assert NOTHING_KNOWN.healthy(None)
+    assert not NOTHING_KNOWN.healthy("deleted")
+
+
+class World:
+    """The overlay in moto, with what the two regions say in the test's hand."""
+
+    def __init__(self):
+        self.said = "hh"
+        self.changes = []
+        self.health = HealthEvaluator(
+            self.stream,
+            on_change=lambda name, healthy, why: self.changes.append((name, healthy, why)),
+        )
+        self.addresses = {ENDPOINTS[HOME]: ("127.1.1.11", 5), ENDPOINTS[STANDBY]: ("127.1.1.21", 5)}
+        self.zones = Zones(self.health, lambda view, name: self.addresses.get(name))
+        route53.install(self.health, self.zones)
+
+    def stream(self, region, alarm):
+        return hear(self.said)(region, alarm)
+
+    def create(self):
+        self.api = boto3.client("route53", region_name=HOME)
+        children = [self.child(region, setting) for region in (HOME, STANDBY) for setting in Insufficient]
+        self.parents = [
+            self.check(
+                f"parent-{inverted}",
+                Type="CALCULATED",
+                ChildHealthChecks=children,
+                HealthThreshold=4,
+                Inverted=inverted,
+            )
+            for inverted in (False, True)
+        ]
+        self.zone = self.api.create_hosted_zone(
+            Name=ZONE,
+            CallerReference="zone",
+            HostedZoneConfig={"PrivateZone": True},
+            VPC={"VPCRegion": HOME, "VPCId": "vpc-1"},
+        )["HostedZone"]["Id"]
+        for role, region, check in zip(("PRIMARY", "SECONDARY"), ENDPOINTS, self.parents, strict=True):
+            self.record(
+                Name=WRITER,
+                Type="CNAME",
+                TTL=1,
+                SetIdentifier=role,
+                Failover=role,
+                HealthCheckId=check,
+                ResourceRecords=[{"Value": ENDPOINTS[region]}],
+            )
+        return self
+
+    def check(self, reference, **config):
+        return self.api.create_health_check(CallerReference=reference, HealthCheckConfig=config)[
+            "HealthCheck"
+        ]["Id"]
+
+    def child(self, region, setting):
+        return self.check(
+            f"{region}-{setting}",
+            Type="CLOUDWATCH_METRIC",
+            AlarmIdentifier={"Region": region, "Name": "authority"},
+            InsufficientDataHealthStatus=setting.value,
+        )
+
+    def record(self, **record):
+        changes = [{"Action": "CREATE", "ResourceRecordSet": record}]
+        self.api.change_resource_record_sets(HostedZoneId=self.zone, ChangeBatch={"Changes": changes})
+
+    def hear(self, said):
+        self.said = said
+        self.health.tick()
+
+    def writer(self):
+        answer = self.zones.answer(OUTSIDE, WRITER, "A")
+        return answer.records[0].values[0]
+
+    def test_answer(self):
+        return self.api.test_dns_answer(HostedZoneId=self.zone, RecordName=WRITER, RecordType="CNAME")
+
+    def status(self, check):
+        observations = self.api.get_health_check_status(HealthCheckId=check)["HealthCheckObservations"]
+        return observations[0]["StatusReport"]["Status"]
+
+
+@pytest.fixture
+def world(monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    made = World()
+    cloudwatch.install()
+    with mock_aws():
+        yield made.create()
+
+
+def test_health_checks_keep_what_they_were_given(world):
+    config = world.api.get_health_check(HealthCheckId=world.child(HOME, Insufficient.UNHEALTHY))[
+        "HealthCheck"
+    ]
+    assert config["HealthCheckVersion"] == 1
+    assert config["HealthCheckConfig"]["AlarmIdentifier"] == {"Region": HOME, "Name": "authority"}
+    assert config["HealthCheckConfig"]["InsufficientDataHealthStatus"] == "Unhealthy"
+    assert len(world.api.list_health_checks()["HealthChecks"]) == 8
+    with pytest.raises(ClientError, match="AlreadyExists"):
+        world.check(f"{HOME}-Unhealthy", Type="CALCULATED", HealthThreshold=1)
+
+
+def test_an_update_changes_only_what_it_names(world):
+    before = world.api.get_health_check(HealthCheckId=world.parents[0])["HealthCheck"]
+    updated = world.api.update_health_check(HealthCheckId=world.parents[0], Inverted=True)["HealthCheck"]
+    assert updated["HealthCheckConfig"] == {**before["HealthCheckConfig"], "Inverted": True}
+    assert updated["HealthCheckVersion"] == 2
+    with pytest.raises(ClientError, match="VersionMismatch"):
+        world.api.update_health_check(HealthCheckId=world.parents[0], HealthCheckVersion=1, Inverted=False)
+
+
+def test_inverting_moves_traffic_and_disabling_pins_it(world):
+    world.api.update_health_check(HealthCheckId=world.parents[0], Inverted=True)
+    world.health.tick()
+    assert world.writer() == f"{ENDPOINTS[HOME]}", "both unhealthy: fail open to the primary"
+    world.api.update_health_check(HealthCheckId=world.parents[1], Inverted=False)
+    world.health.tick()
+    assert world.writer() == ENDPOINTS[STANDBY]
+    world.api.update_health_check(HealthCheckId=world.parents[0], Disabled=True, Inverted=False)
+    world.hear("ww")
+    assert world.writer() == ENDPOINTS[HOME], (
+        "a disabled check is healthy, so the dead region keeps its traffic"
+    )
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"Type": "TCP", "IPAddress": "10.0.0.1", "Port": 5432},
+        {"Type": "CLOUDWATCH_METRIC"},
+        {"Type": "CALCULATED", "ChildHealthChecks": ["nobody"], "HealthThreshold": 1},
+    ],
+    ids=["endpoint", "no alarm", "no such child"],
+)
+def test_impossible_checks_are_refused(world, config):
+    with pytest.raises(ClientError, match="InvalidInput"):
+        world.check("bad", **config)
+
+
+def test_calculated_checks_do_not_nest(world):
+    with pytest.raises(ClientError, match="CALCULATED"):
+        world.check("nest", Type="CALCULATED", ChildHealthChecks=[world.parents[0]], HealthThreshold=1)
+
+
+def test_other_routing_policies_are_refused(world):
+    with pytest.raises(ClientError, match="not in the lab"):
+        world.record(
+            Name=f"w.{ZONE}",
+            Type="A",
+            TTL=1,
+            SetIdentifier="x",
+            Weight=1,
+            ResourceRecords=[{"Value": "1.1.1.1"}],
+        )
+
+
+def test_the_truth_table_through_the_api(world):
+    for story, (children,), answer in TABLE:
+        world.health._health = NOTHING_KNOWN
+        for said in story.split():
+            world.hear(said)
+        told = world.test_answer()
+        assert (told["RecordData"], told["ResponseCode"]) == ([ENDPOINTS[answer]], "NOERROR"), story
+        primary, secondary = (world.status(check) for check in world.parents)
+        assert f"{children} of 6 child health checks" in primary, story
+        assert primary.startswith("Success" if answer == HOME else "Failure"), story
+        assert secondary.startswith("Failure" if answer == HOME else "Success"), story
+
+
+def test_a_change_is_told_once_with_its_reason(world):
+    world.changes.clear()
+    world.hear("hm")
+    world.hear("ww")
+    world.hear("ww")
+    parent_changes = [change for change in world.changes if change[0] in world.parents]
+    assert [(name, healthy) for name, healthy, _ in parent_changes] == [
+        (world.parents[0], False),
+        (world.parents[1], True),
+    ]
+    assert "0 of 6" in parent_changes[0][2]
+
+
+def test_answers_follow_the_cname_to_the_endpoints_address(world):
+    chain = (Record(WRITER, "CNAME", 1, (ENDPOINTS[HOME],)), Record(ENDPOINTS[HOME], "A", 5, ("127.1.1.11",)))
+    assert world.zones.answer(HOME, WRITER, "A") == Answer(records=chain)
+    assert world.zones.answer(HOME, WRITER, "CNAME").records == chain[:1]
+    assert world.zones.answer(HOME, WRITER, "AAAA") == Answer(records=chain[:1])
+
+
+def test_names_that_are_not(world):
+    assert world.zones.answer(HOME, f"nobody.{ZONE}", "A").code == "NXDOMAIN"
+    assert world.zones.answer(HOME, f"nobody.{ZONE}", "A").soa.ttl == 900
+    assert world.zones.answer(HOME, "x.rds.amazonaws.com", "A").code == "NXDOMAIN"
+    assert world.zones.answer(HOME, "example.com", "A").code == "REFUSED"
+    world.addresses.clear()
+    dangling = world.zones.answer(HOME, WRITER, "A")
+    assert (dangling.code, len(dangling.records)) == ("NXDOMAIN", 1)
+
+
+def test_a_name_that_exists_with_other_types_only(world):
+    world.record(Name=f"a.b.{ZONE}", Type="TXT", TTL=1, ResourceRecords=[{"Value": '"x"'}])
+    assert world.zones.answer(HOME, f"a.b.{ZONE}", "A").code == "NOERROR"
+    assert world.zones.answer(HOME, f"b.{ZONE}", "A").code == "NOERROR"
+    assert world.zones.answer(HOME, ZONE, "SOA").records[0].rdtype == "SOA"
+
+
+def test_a_cname_loop_is_servfail(world):
+    for name, target in (("x", "y"), ("y", "x")):
+        world.record(
+            Name=f"{name}.{ZONE}", Type="CNAME", TTL=1, ResourceRecords=[{"Value": f"{target}.{ZONE}"}]
+        )
+    assert world.zones.answer(HOME, f"x.{ZONE}", "A") == Answer("SERVFAIL")
+
+
+def test_from_metric_to_resolver(world, tmp_path):
+    """Both regions' metrics, alarms, six checks, and a real DNS query, by the threads that a lab runs."""
+    lost = set()
+    alarms = AlarmEvaluator(cadence=150, lost=lost.__contains__)
+    health = HealthEvaluator(alarms.stream, cadence=150)
+    zones = Zones(health, lambda view, name: world.addresses.get(name))
+    clients = {region: boto3.client("cloudwatch", region_name=region) for region in (HOME, STANDBY)}
+    for client in clients.values():
+        client.put_metric_alarm(
+            AlarmName="authority",
+            Namespace="F",
+            MetricName="AuthorityHome",
+            Statistic="Minimum",
+            Period=60,
+            EvaluationPeriods=1,
+            Threshold=1.0,
+            ComparisonOperator="LessThanThreshold",
+        )
+    addresses = Addresses.claim(tmp_path)
+    server = DnsServer(Address(addresses.view(OUTSIDE), addresses.dns_port), OUTSIDE, zones.answer)
+    alarms.start()
+    health.start()
+
+    def answer_becomes(region, values):
+        deadline = time.monotonic() + 8
+        while True:
+            for place, value in values.items():
+                clients[place].put_metric_data(
+                    Namespace="F", MetricData=[{"MetricName": "AuthorityHome", "Value": value}]
+                )
+            query = dns.message.make_query(f"{WRITER}.", "A")
+            response = dns.query.udp(query, server.address.host, port=server.address.port, timeout=2)
+            if response.answer[0][0].to_text() == f"{ENDPOINTS[region]}.":
+                return
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    try:
+        answer_becomes(HOME, {HOME: 1, STANDBY: 1})
+        lost.add(HOME)
+        answer_becomes(STANDBY, {STANDBY: 0})
+        lost.clear()
+        answer_becomes(STANDBY, {HOME: 0, STANDBY: 0})
+        answer_becomes(HOME, {HOME: 1, STANDBY: 1})
+    finally:
+        server.close()
+        health.close()
+        alarms.close()
+        addresses.release()
