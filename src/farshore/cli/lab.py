@@ -242,10 +242,9 @@ def _exports(found: dict[str, Any], view: str) -> str:
     }
     lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
     host, _, port = found["dns"][view].partition(":")
-    lines.append(f"# dig @{host} -p {port} {found['writer_name']}")
-    lines.append(
-        f'# psql "host={found["writer_name"]} hostaddr=$(dig @{host} -p {port} +short {found["writer_name"]} | tail -1)"'
-    )
+    dig = f"dig @{host} -p {port} {found['writer_name']}"
+    lines.append(f"# {dig}")
+    lines.append(f'# psql "host={found["writer_name"]} hostaddr=$({dig} +short | tail -1)"')
     lines.append(
         "# AWS CLI v1 ignores AWS_ENDPOINT_URL for some services: use aws --endpoint-url $AWS_ENDPOINT_URL"
     )

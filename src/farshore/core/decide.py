@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from farshore.core import health
 from farshore.core.authority import Authority, Event, Phase
+from farshore.core.errors import InvariantError
 from farshore.core.facts import Facts, Now
 from farshore.core.invariants import check
 from farshore.core.profile import Mode, Profile
@@ -33,6 +34,8 @@ def decide(record: Authority | None, facts: Facts, now: Now, profile: Profile, m
                 return Step(row.name, None, row.action, reason)
             after = _stamped(record, after, row.name, reason, facts, now)
             check(record, after)
+            if after.phase is not row.target:
+                raise InvariantError(f"{row.name} leads to {row.target}, not to {after.phase}")
             return Step(row.name, after, row.action, reason)
     return Step("wait", None, Action.NOTHING, _why_waiting(view))
 

@@ -39,6 +39,7 @@ class View:
 class Row:
     name: str
     source: Phase
+    target: Phase
     when: Callable[[View], bool]
     apply: Callable[[View], Authority]
     action: Action
@@ -278,55 +279,55 @@ def _recovered(view: View) -> Authority:
 
 TABLE: tuple[Row, ...] = (
     Row(
-        "fence-zombie", Phase.HELD, _zombie_here, _same, Action.FENCE,
+        "fence-zombie", Phase.HELD, Phase.HELD, _zombie_here, _same, Action.FENCE,
         "the database in {me} still accepts writes in an older epoch than {epoch}: it is fenced",
     ),
     Row(
-        "role-moved-outside", Phase.HELD, _role_moved_here_outside, _claim_moved_role, Action.NOTHING,
+        "role-moved-outside", Phase.HELD, Phase.CLAIMED, _role_moved_here_outside, _claim_moved_role, Action.NOTHING,
         "the global cluster's writer is {writer}, not {holder}: the role was moved outside farshore, "
         "epoch {next_epoch} is claimed for {me}",
     ),
     Row(
-        "rejoined", Phase.HELD, _rejoined, _recovered, Action.NOTHING,
+        "rejoined", Phase.HELD, Phase.HELD, _rejoined, _recovered, Action.NOTHING,
         "every member of the global cluster is connected again",
     ),
     Row(
-        "renew", Phase.HELD, _keeper_may_renew, _renewed, Action.RENEW,
+        "renew", Phase.HELD, Phase.HELD, _keeper_may_renew, _renewed, Action.RENEW,
         "{holder} renews its lease in epoch {epoch}",
     ),
     Row(
-        "renew-for-holder", Phase.HELD, _neighbour_may_renew, _renewed, Action.RENEW,
+        "renew-for-holder", Phase.HELD, Phase.HELD, _neighbour_may_renew, _renewed, Action.RENEW,
         "the keeper of {holder} is {unchanged_ms} ms late, {me} reaches the writer and renews for it",
     ),
     Row(
-        "claim-lost-holder", Phase.HELD, _holder_is_lost, _claim_lost_holder, Action.NOTHING,
+        "claim-lost-holder", Phase.HELD, Phase.CLAIMED, _holder_is_lost, _claim_lost_holder, Action.NOTHING,
         "{holder} is lost: no renewal for {unchanged_ms} ms, its observations are stale and both of its "
         "endpoints are unreachable from {me}; epoch {next_epoch} is claimed",
     ),
     Row(
-        "claimed-and-writing", Phase.CLAIMED, _claimed_target_writes, _held_by_target, Action.RENEW,
+        "claimed-and-writing", Phase.CLAIMED, Phase.HELD, _claimed_target_writes, _held_by_target, Action.RENEW,
         "{target} is the global cluster's writer already and the lease of {source} has ended: "
         "{target} holds epoch {epoch}",
     ),
     Row(
-        "promote", Phase.CLAIMED, _wait_is_over, _with_intent, Action.PROMOTE,
+        "promote", Phase.CLAIMED, Phase.PROMOTING, _wait_is_over, _with_intent, Action.PROMOTE,
         "the lease of {source} has certainly ended ({unchanged_ms} ms without a renewal, {wait_ms} needed): "
         "{target} is promoted",
     ),
     Row(
-        "claim-expired", Phase.CLAIMED, _claim_expired, _claim_back, Action.NOTHING,
+        "claim-expired", Phase.CLAIMED, Phase.CLAIMED, _claim_expired, _claim_back, Action.NOTHING,
         "{target} claimed epoch {epoch} and promoted nothing: {source}, still the writer, claims {next_epoch}",
     ),
     Row(
-        "promoted", Phase.PROMOTING, _target_writes, _held_by_target, Action.RENEW,
+        "promoted", Phase.PROMOTING, Phase.HELD, _target_writes, _held_by_target, Action.RENEW,
         "{target} is promoted: it holds epoch {epoch} and may write",
     ),
     Row(
-        "promote-again", Phase.PROMOTING, _intent_unsent_here, _same, Action.PROMOTE,
+        "promote-again", Phase.PROMOTING, Phase.PROMOTING, _intent_unsent_here, _same, Action.PROMOTE,
         "the promotion of {target} was recorded and nothing has moved: it is sent",
     ),
     Row(
-        "promote-anew", Phase.PROMOTING, _intent_spent, _with_intent, Action.PROMOTE,
+        "promote-anew", Phase.PROMOTING, Phase.PROMOTING, _intent_spent, _with_intent, Action.PROMOTE,
         "attempt {attempt} to promote {target} had no effect within its time: a new one is sent",
     ),
 )  # fmt: skip

@@ -1,0 +1,94 @@
+"""Stories: each file in transcripts/ is a list of commands and what farshore said and did, in order.
+
+Commands: `run MS`, `lose REGION`, `heal REGION`, `kill REGION controller`, `start REGION controller`,
+`console moves the role to REGION`, `mode MODE`. FARSHORE_REWRITE=1 writes the answers anew: read the diff.
+"""
+
+import dataclasses
+import os
+from pathlib import Path
+
+import pytest
+
+from farshore.simulate.world import HOME, STANDBY, Actor, SimWorld, run
+
+TRANSCRIPTS = sorted((Path(__file__).parent / "transcripts").glob("*.txt"))
+
+
+class Story:
+    def __init__(self):
+        self.world = SimWorld()
+        self.actors = {}
+        self.started = 0
+        self.told = 0
+        for region in (HOME, STANDBY):
+            self.start(region)
+
+    def start(self, region):
+        self.started += 1
+        controller = self.world.controller(region, f"{region}/{self.started}")
+        self.actors[region] = Actor(controller, due_ms=self.world.clock.mono_ms)
+
+    def one_writer(self):
+        writing = [server.region for server in self.world.servers.values() if server.may_write()]
+        assert len(writing) <= 1, f"two writers: {writing}"
+
+    def obey(self, command):
+        world = self.world
+        match command.split():
+            case ["run", ms]:
+                run(world, self.actors, world.clock.mono_ms + int(ms), self.one_writer)
+            case ["lose", region]:
+                world.lost.add(region)
+            case ["heal", region]:
+                world.lost.remove(region)
+                self.start(region)
+            case ["kill", region, "controller"]:
+                del self.actors[region]
+            case ["start", region, "controller"]:
+                self.start(region)
+            case ["console", "moves", "the", "role", "to", region]:
+                world.replicate()
+                for server in world.servers.values():
+                    server.in_recovery = server.region != region
+                world.writer = region
+            case ["mode", mode]:
+                world.record = dataclasses.replace(world.record, version=world.record.version + 1, mode=mode)
+            case _:
+                raise AssertionError(f"no such command: {command}")
+        return self.news()
+
+    def news(self):
+        world = self.world
+        lines = [f"{e.action}: {e.reason}" for e in world.events[self.told :]]
+        self.told = len(world.events)
+        record = world.record
+        writing = [region for region, server in world.servers.items() if server.may_write()]
+        state = (
+            "no record"
+            if record is None
+            else f"{record.phase} epoch {record.epoch} by {record.holder or 'nobody'}"
+        )
+        degraded = ", degraded" if record is not None and record.degraded else ""
+        lines.append(f"= {state}{degraded}; accepts writes: {', '.join(writing) or 'nobody'}")
+        return lines
+
+
+@pytest.mark.parametrize("path", TRANSCRIPTS, ids=lambda path: path.stem)
+def test_the_story_is_told_as_written(path):
+    story = Story()
+    told = []
+    for line in path.read_text().splitlines():
+        if line.startswith("#") or not line.strip():
+            told.append(line)
+        elif not line.startswith("  "):
+            told.append(line)
+            told += [f"  {answer}" for answer in story.obey(line)]
+    text = "\n".join(told) + "\n"
+    if os.environ.get("FARSHORE_REWRITE"):
+        path.write_text(text)
+    assert path.read_text() == text
+
+
+def test_there_are_stories():
+    assert len(TRANSCRIPTS) >= 5
