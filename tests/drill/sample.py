@@ -8,9 +8,12 @@ import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from farshore.drill.checker import Evidence
+from farshore.drill.checker import Evidence, judge
 from farshore.drill.events import Clock, Event, History, Invoke, Meta, Return, dump_line, parse_history
 from farshore.drill.ledger import Entry, Ledger, Orphan, OrphanList, Transfer
+from farshore.drill.measures import measure, unix_offset_ns
+from farshore.drill.reportdata import Environment, ReportData
+from farshore.drill.stages import boundaries, parse_journal, stages
 from farshore.drill.terms import Fault, Terms
 
 HOME, WEST, OUTSIDE = "us-east-1", "us-west-2", "outside"
@@ -179,7 +182,7 @@ def drill(plan: Plan | None = None) -> Sample:
                 key, "present" if key in world.west else "missing", 700 + number, iso(world.fault - 20 * MS)
             )
             for number, key in enumerate(world.home)
-            if key not in world.west or number % 97 == 0
+            if key not in world.west or number > len(world.home) - 9
         ),
         complete=True,
         lost_region=HOME,
@@ -260,3 +263,41 @@ def lag(plan: Plan, chance: random.Random) -> list[tuple[int, float | None]]:
         known = t < plan.ns(plan.fault_s)
         samples.append((t, round(plan.link_ms * chance.lognormvariate(0.1, 0.2), 1) if known else None))
     return samples
+
+
+LARGE = Plan(seed=11, fault_s=14.0, outage_s=2.4, end_s=40.0, dns_late_s=1.6, think_ms=14.0)
+
+
+def report_data(plan: Plan = LARGE, sample: Sample | None = None) -> ReportData:
+    """The sample drill judged and measured, ready to be written as a report."""
+    sample = sample or drill(plan)
+    evidence = sample.evidence()
+    judgement = judge(evidence)
+    events = parse_journal(sample.journal)
+    ends = boundaries(events, judgement.operations.acks(), sample.fault, unix_offset_ns=UNIX_NS - BOOT_NS)
+    return ReportData(
+        scenario="region-loss",
+        judgement=judgement,
+        measures=measure(judgement.operations, judgement.losses, sample.fault, link_one_way_ms=plan.link_ms),
+        fault=sample.fault,
+        stages=stages(ends, sample.fault),
+        journal=events,
+        unix_offset_ns=unix_offset_ns(evidence.histories),
+        environment=Environment(
+            started_at="2026-11-22 17:05:00 UTC",
+            command=f"farshore drill region-loss --profile fast --cadence 60 --seed {plan.seed}",
+            farshore_version="0.1.0",
+            python_version="3.11.2",
+            postgres_version="17.10",
+            platform="Linux 6.1 x86_64, 2 cores",
+            profile="fast",
+            cadence=60,
+            seed=plan.seed,
+            ttl_s=1,
+            home_region=HOME,
+            standby_region=WEST,
+            link_one_way_ms={"home-standby": 30.0, "home-witness": 30.0, "standby-witness": 30.0},
+            versions={"moto": "5.2.5", "psycopg": "3.3.0"},
+        ),
+        lag=sample.lag,
+    )
