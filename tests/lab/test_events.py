@@ -196,19 +196,21 @@ def test_one_region_does_not_fire_the_others_rules(running, east, queue):
     assert queue.messages() == []
 
 
+def test_other_schedules_than_rates_are_refused(east):
+    with pytest.raises(ClientError) as refused:
+        east.put_rule(Name="no", ScheduleExpression="cron(0 12 * * ? *)")
+    assert refused.value.response["Error"]["Code"] == "NotInTheLab"
+
+
 @pytest.mark.parametrize(
-    ("expression", "arn", "more"),
+    "target",
     [
-        ("cron(0 12 * * ? *)", None, {}),
-        (None, "arn:aws:logs:us-east-1:123456789012:log-group:x", {}),
-        (None, "arn:aws:sqs:us-east-1:123456789012:q", {"InputTransformer": {"InputTemplate": "1"}}),
+        {"Arn": "arn:aws:logs:us-east-1:123456789012:log-group:x"},
+        {"Arn": "arn:aws:sqs:us-east-1:123456789012:q", "InputTransformer": {"InputTemplate": "1"}},
     ],
 )
-def test_what_would_not_happen_is_refused(east, expression, arn, more):
+def test_targets_that_would_not_be_reached_are_refused(east, target):
     east.put_rule(Name="no", ScheduleExpression="rate(5 minutes)")
     with pytest.raises(ClientError) as refused:
-        if expression:
-            east.put_rule(Name="no", ScheduleExpression=expression)
-        else:
-            east.put_targets(Rule="no", Targets=[{"Id": "t", "Arn": arn, **more}])
+        east.put_targets(Rule="no", Targets=[{"Id": "t", **target}])
     assert refused.value.response["Error"]["Code"] == "NotInTheLab"

@@ -165,6 +165,28 @@ def test_what_the_lab_has_not_it_names(world, service, operation, arguments):
     assert error["ResponseMetadata"]["HTTPStatusCode"] == 501
 
 
+def test_what_moto_leaves_out_is_named_too(world, monkeypatch):
+    cloud, _ = world
+
+    def not_there(_):
+        raise NotImplementedError
+
+    monkeypatch.setattr("moto.sqs.responses.SQSResponse.list_queues", not_there)
+    with pytest.raises(ClientError, match="sqs:ListQueues is not in the lab: moto does not implement it"):
+        client(cloud, "sqs", HOME).list_queues()
+    monkeypatch.setattr("moto.sqs.responses.SQSResponse.list_queues", lambda _: (404, {"status": 404}, ""))
+    with pytest.raises(ClientError, match="sqs:ListQueues is not in the lab: moto does not implement it"):
+        client(cloud, "sqs", HOME).list_queues()
+
+
+def test_a_fault_of_the_lab_is_an_error_and_not_a_dead_network(world, monkeypatch):
+    cloud, _ = world
+    monkeypatch.setattr("moto.sqs.responses.SQSResponse.list_queues", lambda _: 1 / 0)
+    with pytest.raises(ClientError, match="the lab failed in sqs:ListQueues") as caught:
+        client(cloud, "sqs", HOME).list_queues()
+    assert caught.value.response["Error"]["Code"] == "InternalFailure"
+
+
 def test_a_region_the_lab_has_not_is_named(world):
     cloud, _ = world
     with pytest.raises(ClientError, match="not eu-west-1"):

@@ -150,6 +150,7 @@ class GlobalTable:
         return min(journeys, key=sum, default=(0.0, 0.0))
 
     def _replicate(self, region: str, key: Attributes) -> None:
+        # moto changes items in place; copies are only read, so they may share one.
         item = copy.deepcopy(_find(self.truth.tables[self.name], key))
         for replica in self.replicas:
             self._deliver(replica)
@@ -159,7 +160,7 @@ class GlobalTable:
                 continue
             connected = self._links.connected(region, replica)
             arrives = time.monotonic() + self._links.one_way_s(region, replica) if connected else None
-            self._under_way[replica][_canonical(key)] = _Delivery(arrives, key, copy.deepcopy(item))
+            self._under_way[replica][_canonical(key)] = _Delivery(arrives, key, item)
 
     def _deliver(self, replica: str) -> None:
         under_way = self._under_way[replica]
