@@ -375,6 +375,22 @@ def test_the_truth_table_through_the_api(world):
         assert secondary.startswith("Failure" if answer == HOME else "Success"), story
 
 
+def test_deleting_a_failover_record_spares_its_namesakes(world):
+    other = {
+        "Name": f"other.{ZONE}",
+        "Type": "CNAME",
+        "TTL": 1,
+        "SetIdentifier": "PRIMARY",
+        "Failover": "PRIMARY",
+        "ResourceRecords": [{"Value": "x.example.com"}],
+    }
+    world.record(**other)
+    changes = [{"Action": "DELETE", "ResourceRecordSet": other}]
+    world.api.change_resource_record_sets(HostedZoneId=world.zone, ChangeBatch={"Changes": changes})
+    assert world.zones.answer(HOME, f"other.{ZONE}", "A").code == "NXDOMAIN"
+    assert world.writer() == ENDPOINTS[HOME]
+
+
 def test_a_change_is_told_once_with_its_reason(world):
     world.changes.clear()
     world.hear("hm")

@@ -5,12 +5,12 @@ import time
 from contextlib import ExitStack, contextmanager
 
 import pytest
-from standin import spawn
 
 from farshore.core.errors import FarshoreError
 from farshore.lab.addresses import Addresses
 from farshore.lab.links import LinkTable
 from farshore.lab.ports import OUTSIDE, Address
+from farshore.lab.processes import Spawner
 from farshore.lab.wan import Tunnels
 
 HOME, STANDBY, WITNESS = "us-east-1", "us-west-2", "us-east-2"
@@ -52,7 +52,9 @@ class Wan:
         stack.callback(self.addresses.release)
         self.links = LinkTable(jitter_ms=0)
         self.tunnels = stack.enter_context(
-            Tunnels(spawn=spawn, root=root, addresses=self.addresses, links=self.links)
+            Tunnels(
+                spawn=stack.enter_context(Spawner()), root=root, addresses=self.addresses, links=self.links
+            )
         )
 
     def server(self, region=STANDBY):

@@ -11,6 +11,7 @@ import moto.route53.urls
 from moto.core.responses import ActionResult
 from moto.core.utils import utcnow
 from moto.route53.exceptions import InvalidInput, NoSuchHealthCheck, Route53ClientError
+from moto.route53.models import RecordSet
 from moto.route53.responses import Route53
 
 from farshore.lab.cloud.health import CALCULATED, CLOUDWATCH_METRIC, Insufficient
@@ -119,7 +120,30 @@ class LabRoute53(Route53):
             check = wanted.get("HealthCheckId")
             if check and change["Action"] != "DELETE" and check not in self.backend.health_checks:
                 raise NoSuchHealthCheck(check)
-        return super().change_resource_record_sets()
+        spared = self._namesakes()
+        answer = super().change_resource_record_sets()
+        zone = self.backend.get_hosted_zone(self._get_param("HostedZoneId"))
+        zone.rrsets.extend(record for record in spared if record not in zone.rrsets)
+        return answer
+
+    def _namesakes(self) -> list[RecordSet]:
+        """Records of other names that moto would delete too, because it goes by the SetIdentifier alone."""
+        zone = self.backend.get_hosted_zone(self._get_param("HostedZoneId"))
+        deleted = [
+            change["ResourceRecordSet"]
+            for change in self._get_param("ChangeBatch.Changes")
+            if change["Action"] == "DELETE" and change["ResourceRecordSet"].get("SetIdentifier")
+        ]
+        return [
+            record
+            for record in zone.rrsets
+            if any(record.set_identifier == gone["SetIdentifier"] for gone in deleted)
+            and not any(
+                (plain(record.name), record.type, record.set_identifier)
+                == (plain(gone["Name"]), gone["Type"], gone["SetIdentifier"])
+                for gone in deleted
+            )
+        ]
 
     def test_dns_answer(self) -> ActionResult:
         """AWS offers this for public zones only; in the lab it answers for the private one, as seen from outside."""
