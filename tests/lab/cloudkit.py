@@ -8,9 +8,9 @@ import zipfile
 
 import boto3
 from botocore.config import Config
-from standin import spawn
 
 from farshore.lab.cloud.gateway import Cloud
+from farshore.lab.processes import Spawner
 from farshore.names import Names
 
 HOME, STANDBY, WITNESS, OUTSIDE = "us-east-1", "us-west-2", "us-east-2", "outside"
@@ -70,7 +70,7 @@ def make_cloud(root, links, overlays=()):
         names=Names("t"),
         addresses=Addresses(),
         links=links,
-        spawn=spawn,
+        spawn=Spawner(),
         root=root,
         cadence=1,
         overlays=overlays,

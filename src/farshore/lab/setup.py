@@ -138,7 +138,12 @@ def _secrets(wanted: Wanted, clients: Clients, master: str, controller: str, tel
 
 def _authority_table(wanted: Wanted, clients: Clients, tell: Tell) -> None:
     names = wanted.names
-    dynamodb = clients("dynamodb", names.home_region)
+    authority_table(names, clients("dynamodb", names.home_region))
+    tell(f"authority table {names.authority_table}: strong consistency, witness in {names.witness_region}")
+
+
+def authority_table(names: Names, dynamodb: Any) -> None:
+    """One replica and one witness beside the home table; `dynamodb` is a client in the home region."""
     dynamodb.create_table(
         TableName=names.authority_table,
         BillingMode="PAY_PER_REQUEST",
@@ -157,7 +162,6 @@ def _authority_table(wanted: Wanted, clients: Clients, tell: Tell) -> None:
         ReplicaUpdates=[{"Create": {"RegionName": names.standby_region}}],
         GlobalTableWitnessUpdates=[{"Create": {"RegionName": names.witness_region}}],
     )
-    tell(f"authority table {names.authority_table}: strong consistency, witness in {names.witness_region}")
 
 
 def _dns(wanted: Wanted, clients: Clients, tell: Tell) -> str:
