@@ -365,6 +365,13 @@ def no_outage_at_all(sample: Sample) -> None:
     sample.terms = replace(sample.terms, outage_min_ns=30 * SECOND)
 
 
+def nothing_confirmed(sample: Sample) -> None:
+    for client, events in sample.events.items():
+        sample.events[client] = [
+            replace(event, tag="bare", epoch=None) if isinstance(event, Return) else event for event in events
+        ]
+
+
 def no_orphan_list(sample: Sample) -> None:
     sample.orphans = None
 
@@ -390,6 +397,7 @@ DOUBTFUL: list[tuple[Callable[[Sample], None], Doubt]] = [
     (nobody_came_back, Doubt.FEW_ACKS_AFTER),
     (plain_clients_never_came_back, Doubt.FEW_ACKS_AFTER),
     (no_outage_at_all, Doubt.NO_OUTAGE),
+    (nothing_confirmed, Doubt.NOTHING_CONFIRMED),
     (no_orphan_list, Doubt.ORPHANS_MISSING),
     (incomplete_orphan_list, Doubt.ORPHANS_INCOMPLETE),
 ]

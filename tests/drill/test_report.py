@@ -152,7 +152,9 @@ def test_an_unknown_drill_says_why_and_still_draws_what_it_has(tmp_path: Path) -
     sample.survivor, sample.orphans, sample.old_volume, sample.journal, sample.lag = None, None, None, [], []
     made, text = written(tmp_path, report_data(SMALL, sample))
     assert (made["verdict"], made["ledger_balanced"]) == ("unknown", None)
+    assert (made["lost_acked"], made["duplicate"], made["rpo_seconds"]) == (None, None, None)
     assert made["stages"]["decide"] is None
+    assert "what was lost is unknown" in text
     assert "proves nothing either way" in text
     assert "Throughput" in text
 

@@ -34,7 +34,7 @@ class DynamoJournal:
 
     def read(self) -> Page:
         items = self._query("authority", "presence#~")
-        by_sort = {item["sort"]: item for item in items}
+        by_sort = {item["entry_key"]: item for item in items}
         record = by_sort.get("authority")
         sightings = [decode_sighting(i) for s, i in by_sort.items() if s.startswith("observation#")]
         presences = [
@@ -47,7 +47,7 @@ class DynamoJournal:
         )
 
     def compare_and_set(self, before: Authority | None, after: Authority) -> bool:
-        condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(cluster)"}
+        condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(global_cluster)"}
         if before is not None:
             condition = {
                 "ConditionExpression": "version = :version",
@@ -77,7 +77,7 @@ class DynamoJournal:
     def _query(self, first: str, last: str) -> list[dict[str, Any]]:
         request: dict[str, Any] = {
             "TableName": self._table,
-            "KeyConditionExpression": "cluster = :cluster AND sort BETWEEN :first AND :last",
+            "KeyConditionExpression": "global_cluster = :cluster AND entry_key BETWEEN :first AND :last",
             "ExpressionAttributeValues": {
                 ":cluster": {"S": self._cluster},
                 ":first": {"S": first},
@@ -100,8 +100,8 @@ class DynamoJournal:
         self, sort: str, document: Mapping[str, Any], fields: Mapping[str, Any], condition: Mapping[str, Any]
     ) -> bool:
         item = {
-            "cluster": {"S": self._cluster},
-            "sort": {"S": sort},
+            "global_cluster": {"S": self._cluster},
+            "entry_key": {"S": sort},
             "document": {"S": json.dumps(document, separators=(",", ":"))},
             **fields,
         }

@@ -21,6 +21,9 @@ def doubts_of(
     if survivor is None:
         doubts.append(Finding(Doubt.DATABASE_MISSING, "the final writer's ledger was not read"))
     acks = operations.acks()
+    if not any(ack.confirmed for ack in acks):
+        detail = "no acknowledgement was confirmed, so that nothing shows who was the writer"
+        doubts.append(Finding(Doubt.NOTHING_CONFIRMED, detail))
     if not faults:
         if terms.fault_due:
             doubts.append(Finding(Doubt.FAULT_MISSING, "no fault was declared"))

@@ -45,6 +45,7 @@ class Doubt(StrEnum):
     DATABASE_MISSING = "database_missing"
     FEW_ACKS_BEFORE = "few_acks_before"
     FEW_ACKS_AFTER = "few_acks_after"
+    NOTHING_CONFIRMED = "nothing_confirmed"
     FAULT_MISSING = "fault_missing"
     FAULT_DID_NOT_BITE = "fault_did_not_bite"
     NO_OUTAGE = "no_outage"

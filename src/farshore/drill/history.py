@@ -76,9 +76,12 @@ class HistoryTail:
         self._offset = 0
 
     def poll(self) -> list[Invoke | Return]:
-        with self._path.open("rb") as file:
-            file.seek(self._offset)
-            data = file.read()
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                data = file.read()
+        except FileNotFoundError:
+            return []  # its client has not begun
         whole = data[: data.rfind(b"\n") + 1]
         self._offset += len(whole)
         events: list[Invoke | Return] = []

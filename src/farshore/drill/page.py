@@ -28,7 +28,7 @@ def render(data: ReportData, orphans: Sequence[OrphanRow]) -> str:
         _figures(data),
         _over_time(data, timeline),
         _stages(data),
-        tables.orphan_table(orphans),
+        tables.orphan_table(data.judgement, orphans),
         tables.check_list(checks(data.judgement)),
         tables.journal(data, timeline),
         tables.environment(data),
@@ -95,36 +95,46 @@ def _outage_figure(name: str, group: Outage | None, worst: Outage | None) -> str
 
 def _figures(data: ReportData) -> str:
     judged, measured = data.judgement, data.measures
-    losses = judged.losses
-    expected = ""
-    if measured.lost_expected is not None and measured.home_acks_per_second is not None:
-        expected = f"{measured.lost_expected:.1f} expected from {measured.home_acks_per_second:.0f} / s and link delay"
-    if losses.late_bare_lost:
-        expected = f"{len(losses.late_bare_lost)} more, bare and late; {expected}"
     rate = "" if measured.acks_per_second is None else f"{measured.acks_per_second:.0f} / s before the fault"
-    balanced = {True: "balanced", False: "unbalanced", None: "not read"}[judged.ledger_balanced]
     cards = [
         _outage_figure("Outage, region-aware clients", measured.aware.group, measured.aware.worst_client),
         _outage_figure("Outage, DNS-only clients", measured.dns_only.group, measured.dns_only.worst_client),
         _figure("Acknowledged transfers", f"{judged.acked:,}", "", rate),
-        _figure("Lost with the region", f"{len(losses.lost):,}", "", expected),
-        _figure(
-            "Loss reaches back (RPO)",
-            milliseconds(measured.rpo_seconds),
-            "ms",
-            "first lost acknowledgement to fault",
-        ),
-        _figure(
-            "Second-writer acks",
-            str(len(judged.writers.dual)),
-            "",
-            "confirmed, in an outlived epoch",
-        ),
-        _figure("Duplicates", str(judged.duplicate), "", "keys or transfers standing twice"),
-        _figure("Ledger", balanced, "", "every transfer, balance and the total"),
+        *_ledger_figures(data),
     ]
     label = '<p class="stamp"><span class="label">Lab figures, not AWS figures</span></p>'
     return f'<dl class="figures">{"".join(cards)}</dl>{label}'
+
+
+def _ledger_figures(data: ReportData) -> list[str]:
+    judged, measured = data.judgement, data.measures
+    second = _figure(
+        "Second-writer acks", str(len(judged.writers.dual)), "", "confirmed, in an outlived epoch"
+    )
+    names = ("Lost with the region", "Loss reaches back (RPO)", "Duplicates", "Ledger")
+    if judged.ledger_balanced is None:
+        lost, reach, twice, ledger = (
+            _figure(name, "\N{EN DASH}", "", "the ledger was not read") for name in names
+        )
+        return [lost, reach, second, twice, ledger]
+    balanced = "balanced" if judged.ledger_balanced else "unbalanced"
+    rpo = milliseconds(measured.rpo_seconds)
+    return [
+        _figure(names[0], f"{len(judged.losses.lost):,}", "", _expected(data)),
+        _figure(names[1], rpo, "ms", "first lost acknowledgement to fault"),
+        second,
+        _figure(names[2], str(judged.duplicate), "", "keys or transfers standing twice"),
+        _figure(names[3], balanced, "", "every transfer, balance and the total"),
+    ]
+
+
+def _expected(data: ReportData) -> str:
+    measured, late = data.measures, len(data.judgement.losses.late_bare_lost)
+    notes = [f"{late} more, bare and late"] if late else []
+    if measured.lost_expected is not None and measured.home_acks_per_second is not None:
+        rate = f"{measured.home_acks_per_second:.0f} / s and link delay"
+        notes.append(f"{measured.lost_expected:.1f} expected from {rate}")
+    return "; ".join(notes)
 
 
 def _over_time(data: ReportData, timeline: Timeline) -> str:
@@ -172,8 +182,12 @@ def _drawing(name: str, about: str, legend: str, svg: str) -> str:
 
 
 def _stages(data: ReportData) -> str:
-    if data.fault is None or not any(stage.seconds is not None for stage in data.stages):
+    known = [stage for stage in data.stages if stage.seconds is not None]
+    if data.fault is None or not known:
         return ""
+    if len(known) == 1:
+        lead = f"{seconds(known[0].seconds or 0.0)} s passed between the fault and the first acknowledgement by the survivor. "
+        return section("Where the outage went", f"<p>{lead}The journal does not say more.</p>")
     whole = sum(stage.seconds or 0.0 for stage in data.stages)
     lead = (
         f"From the fault to the first acknowledgement by the survivor: {seconds(whole)} s, split by the product's "

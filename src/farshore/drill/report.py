@@ -56,7 +56,8 @@ class ReportDocument(TypedDict):
     """report.json. Outages are null when no client of the kind was acknowledged; seconds unless named.
 
     `lost_acked` counts acknowledged transfers lost with the region, `late_bare_lost` bare ones acknowledged
-    after another region took over; both are among `orphans`. Findings of a kind beyond the first 50 are only
+    after another region took over; both are among `orphans`. They, `duplicate` and `rpo_seconds` are null when
+    the final ledger was not read. Findings of a kind beyond the first 50 are only
     counted in `finding_counts`.
     """
 
@@ -75,14 +76,14 @@ class ReportDocument(TypedDict):
     stages: dict[str, float | None]
     acked: int
     acks_per_second: float | None
-    lost_acked: int
+    lost_acked: int | None
     lost_expected: float | None
-    late_bare_lost: int
+    late_bare_lost: int | None
     orphans: list[OrphanRow]
-    duplicate: int
+    duplicate: int | None
     dual_writer_acks: int
     ledger_balanced: bool | None
-    rpo_seconds: float
+    rpo_seconds: float | None
     epochs: list[Epoch]
     latency_before_ms: dict[str, float] | None
     latency_after_ms: dict[str, float] | None
@@ -137,6 +138,7 @@ def document(data: ReportData) -> ReportDocument:
     """report.json's content."""
     judged, measured, env = data.judgement, data.measures, data.environment
     zero = data.fault.at if data.fault else measured.start
+    read = judged.ledger_balanced is not None
     return ReportDocument(
         scenario=data.scenario,
         verdict=judged.verdict,
@@ -153,14 +155,14 @@ def document(data: ReportData) -> ReportDocument:
         stages={stage.name: _rounded(stage.seconds) for stage in data.stages},
         acked=judged.acked,
         acks_per_second=_rounded(measured.acks_per_second, 1),
-        lost_acked=len(judged.losses.lost),
+        lost_acked=len(judged.losses.lost) if read else None,
         lost_expected=_rounded(measured.lost_expected, 2),
-        late_bare_lost=len(judged.losses.late_bare_lost),
+        late_bare_lost=len(judged.losses.late_bare_lost) if read else None,
         orphans=orphan_rows(judged, zero),
-        duplicate=judged.duplicate,
+        duplicate=judged.duplicate if read else None,
         dual_writer_acks=len(judged.writers.dual),
         ledger_balanced=judged.ledger_balanced,
-        rpo_seconds=round(measured.rpo_seconds, 4),
+        rpo_seconds=round(measured.rpo_seconds, 4) if read else None,
         epochs=[_epoch(span, zero) for span in judged.writers.epochs],
         latency_before_ms=_latency(data, before=True),
         latency_after_ms=_latency(data, before=False),

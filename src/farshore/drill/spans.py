@@ -110,7 +110,7 @@ def waterfall(stages: Sequence[Stage], zero: int) -> str:
 
 
 def _name(chart: Chart, stage: Stage, top: float, *, wide: bool) -> None:
-    name = " + ".join(stage.covers or (stage.name,))
+    name = _covered(stage)
     chart.text(0, top + 14, name, kind="name")
     meaning_at = (0.0, top + 30) if wide else (len(name) * 8.0 + 14, top + 14)
     chart.text(*meaning_at, MEANING.get(stage.name, ""), kind="about")
@@ -118,13 +118,17 @@ def _name(chart: Chart, stage: Stage, top: float, *, wide: bool) -> None:
 
 def _bar(chart: Chart, stage: Stage, zero: int, top: float) -> None:
     if stage.seconds is None or stage.start is None or stage.end is None:
-        chart.text(chart.x.start + 4, top + 15, "not in the journal")
+        chart.text(chart.x.start + 4, top + 15, "not in the journal, counted below")
         return
     start, end = chart.x.at((stage.start - zero) / 1e9), chart.x.at((stage.end - zero) / 1e9)
     end = max(end, start + 2)
-    tip = f"{' + '.join(stage.covers)}: {stage.seconds:.3f} s"
+    tip = f"{_covered(stage)}: {stage.seconds:.3f} s"
     chart.box(start, top, end, top + 20, f"stage {stage.name}", tip=tip, round_px=2)
     chart.text(end + 7, top + 15, f"{stage.seconds:.2f} s", kind="value")
+
+
+def _covered(stage: Stage) -> str:
+    return stage.name if len(stage.covers) < 2 else f"{stage.covers[0]} to {stage.name}"  # noqa: PLR2004
 
 
 def spoken(stage: Stage) -> str:

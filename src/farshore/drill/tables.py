@@ -3,20 +3,22 @@
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from farshore.drill.checker import Judgement
 from farshore.drill.figures import Timeline
 from farshore.drill.markup import Link, section, table
 from farshore.drill.measures import Latency
 from farshore.drill.promises import Check
 from farshore.drill.reportdata import ReportData
 from farshore.drill.rows import OrphanRow
+from farshore.drill.terms import Fault
 from farshore.drill.words import AWS_TIMES, cents
 
 ORPHANS_SHOWN_MAX = 50
 
 
-def orphan_table(orphans: Sequence[OrphanRow]) -> str:
+def orphan_table(judgement: Judgement, orphans: Sequence[OrphanRow]) -> str:
     if not orphans:
-        return section("Orphans", "<p>No acknowledged transfer was lost, and the product names none.</p>")
+        return section("Orphans", f"<p>{_no_orphans(judgement)}</p>")
     shown = orphans[:ORPHANS_SHOWN_MAX]
     missing = sum(1 for row in orphans if row["state"] in {"missing", None})
     total = f"{missing:,} missing on the survivor, {len(orphans) - missing:,} named by the product and not missing"
@@ -26,6 +28,13 @@ def orphan_table(orphans: Sequence[OrphanRow]) -> str:
             ("The product says", ""))  # fmt: skip
     rows = [_orphan_cells(row) for row in shown]
     return section("Orphans", f'<p class="lead">{escape(lead)}</p>{table("Orphans", head, rows)}')
+
+
+def _no_orphans(judgement: Judgement) -> str:
+    names = "the product gave no list" if judgement.orphans is None else "the product names none"
+    if judgement.ledger_balanced is None:
+        return f"The survivor's ledger was not read, and {names}: what was lost is unknown."
+    return f"No acknowledged transfer was lost, and {names}."
 
 
 def _orphan_cells(row: OrphanRow) -> list[tuple[str, str]]:
@@ -81,6 +90,7 @@ def environment(data: ReportData) -> str:
         ("Profile", f"{env.profile}; {_pace(env.cadence)}"),
         ("Clients", f"{len(data.judgement.operations.metas)}; DNS time to live {env.ttl_s} s"),
         ("Seed", str(env.seed)),
+        ("Fault", _fault_words(data.fault)),
         ("PostgreSQL", f"{env.postgres_version}, standing for Aurora PostgreSQL 15"),
         ("Links, one way", links or "not stated"),
         ("Latency before", _latency_words(measured.latency_before)),
@@ -108,6 +118,16 @@ def environment(data: ReportData) -> str:
         )
         + foot
     )
+
+
+def _fault_words(fault: Fault | None) -> str:
+    if fault is None:
+        return "none"
+    hit = ", ".join(f"{count} {what}" for what, count in (fault.bit or {}).items())
+    words = f"{fault.kind} of {fault.region}" + (f", hit {hit}" if hit else "")
+    if fault.healed_at is None:
+        return f"{words}; not undone"
+    return f"{words}; undone {(fault.healed_at - fault.at) / 1e9:.1f} s later"
 
 
 def _pace(cadence: int) -> str:

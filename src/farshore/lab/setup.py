@@ -148,12 +148,12 @@ def authority_table(names: Names, dynamodb: Any) -> None:
         TableName=names.authority_table,
         BillingMode="PAY_PER_REQUEST",
         AttributeDefinitions=[
-            {"AttributeName": "cluster", "AttributeType": "S"},
-            {"AttributeName": "sort", "AttributeType": "S"},
+            {"AttributeName": "global_cluster", "AttributeType": "S"},
+            {"AttributeName": "entry_key", "AttributeType": "S"},
         ],
         KeySchema=[
-            {"AttributeName": "cluster", "KeyType": "HASH"},
-            {"AttributeName": "sort", "KeyType": "RANGE"},
+            {"AttributeName": "global_cluster", "KeyType": "HASH"},
+            {"AttributeName": "entry_key", "KeyType": "RANGE"},
         ],
     )
     dynamodb.update_table(

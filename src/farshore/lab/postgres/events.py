@@ -119,11 +119,11 @@ class Event:
 Listener = Callable[[Event], None]
 
 
-def event(number: int, region: str, source: str, **words: str) -> Event:
+def event(number: int, recorded_in: str, source: str, /, **words: str) -> Event:
     source_type, categories, message = _TABLE[number]
     return Event(
         event_id=f"RDS-EVENT-{number:04d}",
-        region=region,
+        region=recorded_in,
         source_type=source_type,
         source=source,
         categories=categories,

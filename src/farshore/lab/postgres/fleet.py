@@ -3,6 +3,7 @@
 One global database, with one cluster of up to two instances per region, and any number of restored snapshots.
 """
 
+import contextlib
 import itertools
 import logging
 import secrets
@@ -298,15 +299,12 @@ class Fleet:
     def region_back(self, region: str) -> None:
         """Start a lost region's servers as they were. If another region writes by now, `changes` replaces them."""
         site = self.sites[region]
-        site.back()
-        servers = [s for s in self.restored.values() if s.site is site]
-        if cluster := self.clusters.get(region):
-            servers = [*cluster.members, *servers]
-        starts = [threading.Thread(target=_start_as_it_was, args=(server,)) for server in servers]
-        for start in starts:
-            start.start()
-        for start in starts:
-            start.join()
+        cluster = self.clusters.get(region)
+        # Without the lock the watcher would take a server that is only starting for a dead one.
+        with cluster.urgently() if cluster else contextlib.nullcontext():
+            site.back()
+            servers = [server for server in self.restored.values() if server.site is site]
+            _each(_start_as_it_was, [*(cluster.members if cluster else ()), *servers])
 
     def close(self) -> None:
         self.changes.close()
@@ -366,3 +364,12 @@ def _start_as_it_was(server: Server) -> None:
         server.start()
     except ServerError as error:
         log.warning("%s did not come back: %s", server.identifier, error)
+
+
+def _each(work: Callable[[Server], None], servers: list[Server]) -> None:
+    """Do the same to several servers at once."""
+    threads = [threading.Thread(target=work, args=(server,)) for server in servers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

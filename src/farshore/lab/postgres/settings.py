@@ -18,7 +18,7 @@ SHARED: dict[str, str | int | bool] = {
     "superuser_reserved_connections": 5,
     "shared_buffers": "48MB",
     "max_wal_senders": 12,
-    "max_worker_processes": 4,
+    "max_worker_processes": 8,  # a standby may not have fewer than initdb wrote down
     "max_parallel_workers": 0,
     "max_logical_replication_workers": 0,
     "max_prepared_transactions": 0,
