@@ -186,8 +186,8 @@ def _stages(data: ReportData) -> str:
     if data.fault is None or not known:
         return ""
     if len(known) == 1:
-        lead = f"{seconds(known[0].seconds or 0.0)} s passed between the fault and the first acknowledgement by the survivor. "
-        return section("Where the outage went", f"<p>{lead}The journal does not say more.</p>")
+        passed = f"{seconds(known[0].seconds or 0.0)} s passed between the fault and the survivor's first acknowledgement"
+        return section("Where the outage went", f"<p>{passed}. The journal does not say more.</p>")
     whole = sum(stage.seconds or 0.0 for stage in data.stages)
     lead = (
         f"From the fault to the first acknowledgement by the survivor: {seconds(whole)} s, split by the product's "
