@@ -75,7 +75,7 @@ def orphans(workshop: Workshop) -> OrphanReport:
     if record is None or record.holder is None:
         raise RefusedError("no region holds authority now.", "wait for the move to end (`farshore status`).")
     with workshop.admin(workshop.settings.endpoints[record.holder].writer) as survivor:
-        fork = _fork(survivor)
+        fork = fork_of(survivor)
         if fork is None:
             return OrphanReport(record.epoch, None, None, True, "no failover has happened", ())
         lost_region = workshop.settings.names.other(fork["region"])
@@ -85,11 +85,11 @@ def orphans(workshop: Workshop) -> OrphanReport:
             why = f"no snapshot of the old volume of {lost_region} can be read yet; repeat when the region answers"
             return OrphanReport(fork["epoch"], lost_region, None, False, why, ())
         with volume.opened(snapshot) as host, workshop.admin(host) as old:
-            found = tuple(_compare(old, survivor, fork))
+            found = tuple(compare(old, survivor, fork))
     return OrphanReport(fork["epoch"], lost_region, snapshot, True, "the old volume was read", found)
 
 
-def _fork(survivor: Connection) -> dict[str, Any] | None:
+def fork_of(survivor: Connection) -> dict[str, Any] | None:
     """The newest epoch that began in another region than the one before: there the histories may part."""
     return survivor.execute("""
         select epoch, region, granted_at, snapshot::text, coalesce(replayed_at, 'infinity') as replayed_at
@@ -98,7 +98,7 @@ def _fork(survivor: Connection) -> dict[str, Any] | None:
     """).fetchone()
 
 
-def _compare(old: Connection, survivor: Connection, fork: dict[str, Any]) -> Iterator[Orphan]:
+def compare(old: Connection, survivor: Connection, fork: dict[str, Any]) -> Iterator[Orphan]:
     rows: dict[int, list[OrphanRow]] = {}
     committed: dict[int, str | None] = {}
     guarded = old.execute("select guarded::text as name from farshore.guarded order by 1").fetchall()

@@ -1,0 +1,85 @@
+"""Orphans on two real servers whose histories part: named exactly, neither more nor fewer."""
+
+import uuid
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from farshore.operate.orphans import compare, fork_of
+from two_servers import HOME, STANDBY, pair
+
+SCHEMA = """
+create table transfer(id uuid primary key, amount int not null);
+create table account(id int primary key, balance int not null);
+insert into account select n, 0 from generate_series(1, 20) n;
+select farshore.guard('transfer'), farshore.guard('account');
+select farshore.set_enforcing(true);
+"""
+
+
+def transfer(server, account):
+    """One transaction over two guarded tables; returns its key."""
+    key = uuid.uuid4()
+    with server.admin() as connection, connection.transaction():
+        connection.execute("insert into transfer values (%s, 5)", (key,))
+        connection.execute("update account set balance = balance + 5 where id = %s", (account,))
+    return str(key)
+
+
+def rows(server):
+    return psycopg.connect(
+        host=server.host, port=server.port, user="postgres", dbname="postgres", password="test",
+        autocommit=True, row_factory=dict_row,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def parted():
+    """Replicated, lost and later transfers; the survivor has gone on writing."""
+    with pair(SCHEMA) as servers:
+        replicated = [transfer(servers.home, account) for account in range(1, 6)]
+        servers.caught_up()
+        servers.standby.sql("alter system set primary_conninfo = ''")
+        servers.standby.sql("select pg_reload_conf()")
+        while servers.standby.sql("select count(*) from pg_stat_wal_receiver") != [(0,)]:
+            pass
+        lost = [transfer(servers.home, account) for account in range(1, 4)]
+        servers.promote()
+        keeper = servers.keep(servers.standby, STANDBY, 2, ttl_s=60)
+        later = [transfer(servers.standby, account) for account in range(1, 10)]
+        yield servers, replicated, lost, later
+        keeper.stopped.set()
+
+
+def keys(orphans):
+    return [row.key["id"] for orphan in orphans for row in orphan.rows if row.table == "transfer"]
+
+
+def found(servers):
+    with rows(servers.home) as old, rows(servers.standby) as survivor:
+        fork = fork_of(survivor)
+        assert fork["region"] == STANDBY
+        return list(compare(old, survivor, fork))
+
+
+def test_exactly_the_lost_transfers_are_named(parted):
+    servers, _replicated, lost, _later = parted
+    orphans = found(servers)
+    assert keys(orphans) == lost
+    assert {row.state for orphan in orphans for row in orphan.rows if row.table == "transfer"} == {"missing"}
+
+
+def test_a_replayed_transfer_is_told_from_a_missing_one(parted):
+    servers, _replicated, lost, _later = parted
+    servers.standby.sql("insert into transfer values (%s, 5)", lost[0])
+    states = {row.key["id"]: row.state for o in found(servers) for row in o.rows if row.table == "transfer"}
+    assert states[lost[0]] == "replayed"
+    assert states[lost[1]] == "missing"
+
+
+def test_without_a_failover_there_is_no_fork(parted):
+    servers, *_ = parted
+    with rows(servers.home) as home:
+        assert home.execute("select region from farshore.epochs").fetchall() == [{"region": HOME}]
+        assert fork_of(home) is None
