@@ -1,0 +1,83 @@
+"""The clients' processes: one per region, living in that region, so that they die with it."""
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from farshore.drill import workload
+from farshore.drill.client_process import Config
+from farshore.drill.clients import Access
+from farshore.drill.product import COMMAND, LabInfo
+from farshore.drill.scenarios import Crew, Pace
+
+
+class Crews:
+    """Started by the constructor; `stop` lets them finish what they are at, `kill` does not."""
+
+    def __init__(self, lab: LabInfo, crews: Iterable[Crew], directory: Path, seed: int, pace: Pace) -> None:
+        self._deadline_s = pace.deadline_s
+        self._processes: list[subprocess.Popen[bytes]] = []
+        try:
+            for region in lab.regions:
+                local = [crew for crew in crews if crew.region == region]
+                config = _config(lab, region, local, directory, seed, pace)
+                path = directory / f"{region}.config.json"
+                config.save(path)
+                self._processes.append(_start(lab, region, path, directory / f"{region}.log"))
+        except BaseException:
+            self.kill()
+            raise
+
+    def stop(self) -> None:
+        """Ask all to end, and wait until they have; those that died with their region are gone already."""
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(self._deadline_s + 10)
+        self.kill()
+
+    def kill(self) -> None:
+        for process in self._processes:
+            process.kill()
+            process.wait()
+            if process.stdin is not None:
+                process.stdin.close()
+
+
+def _config(lab: LabInfo, region: str, crews: list[Crew], directory: Path, seed: int, pace: Pace) -> Config:
+    access = Access(
+        writer_name=lab.writer_name,
+        endpoints={name: lab.endpoints[name]["writer"] for name in lab.regions},
+        port=lab.port,
+        nameserver=lab.dns[region],
+        dbname=lab.database["dbname"],
+        user=lab.database["app_user"],
+        password=lab.database["app_password"],
+        sslrootcert=lab.sslrootcert,
+    )
+    return Config(
+        view=region,
+        seed=seed,
+        accounts=workload.ACCOUNTS,
+        directory=str(directory),
+        clients=tuple((name, crew.kind) for crew in crews for name in crew.names),
+        access=access,
+        per_second=max(crew.per_second for crew in crews),
+        deadline_s=pace.deadline_s,
+        attempt_s=pace.attempt_s,
+    )
+
+
+def _start(lab: LabInfo, region: str, config: Path, log: Path) -> "subprocess.Popen[bytes]":
+    client = (sys.executable, "-m", "farshore.drill.client_process", str(config))
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            [*COMMAND, "lab", "exec", region, "--lab", lab.name, "--", *client],
+            stdin=subprocess.PIPE,  # its end tells them that the drill is gone
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )

@@ -1,0 +1,71 @@
+"""What the clients are doing right now, from their histories while they write them: for progress and for waits."""
+
+import time
+from collections import Counter, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from farshore.drill.events import Invoke, Kind
+from farshore.drill.history import SUFFIX, HistoryTail
+from farshore.drill.scenarios import Crew
+
+_WINDOW_NS = 1_000_000_000
+
+
+@dataclass(slots=True)
+class Seen:
+    """One client: acknowledgements so far, and when the attempt behind the latest one was invoked, by region."""
+
+    crew: Crew
+    tail: HistoryTail
+    acks: int = 0
+    acked_by: dict[str, int] = field(default_factory=dict)
+    invoked: dict[str, int] = field(default_factory=dict)
+
+
+class Monitor:
+    """Follows every client's history; call `poll` often."""
+
+    def __init__(self, directory: Path, crews: Iterable[Crew]) -> None:
+        self.clients = {
+            name: Seen(crew, HistoryTail(directory / f"{name}{SUFFIX}"))
+            for crew in crews
+            for name in crew.names
+        }
+        self._recent: deque[tuple[int, str, Kind]] = deque()
+
+    def poll(self) -> None:
+        for seen in self.clients.values():
+            for event in seen.tail.poll():
+                if isinstance(event, Invoke):
+                    seen.invoked[event.op] = event.t
+                    continue
+                invoked = seen.invoked.pop(event.op, 0)
+                if event.outcome == "ok" and event.region is not None:
+                    seen.acks += 1
+                    seen.acked_by[event.region] = invoked
+                    self._recent.append((event.t, event.region, seen.crew.kind))
+
+    def least_acks(self) -> int:
+        return min(seen.acks for seen in self.clients.values())
+
+    def unserved_since(self, t: int, lost_region: str) -> list[str]:
+        """Clients outside the lost region without an acknowledgement by another region invoked after `t`."""
+        return [
+            name
+            for name, seen in self.clients.items()
+            if seen.crew.region != lost_region
+            and not any(at > t for region, at in seen.acked_by.items() if region != lost_region)
+        ]
+
+    def rates(self) -> str:
+        """Acknowledgements in the last second, by the region that gave them and the clients' kind."""
+        since = time.monotonic_ns() - _WINDOW_NS
+        while self._recent and self._recent[0][0] < since:
+            self._recent.popleft()
+        counts = Counter((region, kind) for _, region, kind in self._recent)
+        if not counts:
+            return "no acknowledgement in the last second"
+        parts = (f"{region} {kind} {count}" for (region, kind), count in sorted(counts.items()))
+        return f"{len(self._recent)} acknowledged in the last second: {', '.join(parts)}"

@@ -1,0 +1,157 @@
+"""A whole drill against a stand-in product with real servers: its verdicts, exit codes, and what it leaves."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from farshore.drill import product, scenarios
+from farshore.drill.errors import DrillUsageError
+from farshore.drill.options import DrillOptions
+from farshore.drill.run import run_drill
+
+STANDIN = Path(__file__).with_name("standin.py")
+QUICK = replace(scenarios.PACES["fast"], steady_s=1.5, after_s=1.0, warm_up_s=15, recover_s=4, orphans_s=1)
+
+
+@pytest.fixture
+def scratch(tmp_path):
+    """Where temporary directories are made; servers that run as another user must be able to enter."""
+    with tempfile.TemporaryDirectory(prefix="scratch-") as path:
+        Path(path).chmod(0o755)
+        yield Path(path)
+
+
+@pytest.fixture
+def standin(monkeypatch, scratch):
+    """The drill talks to the stand-in; returns how to make the stand-in misbehave."""
+    state = scratch / "state"
+    state.mkdir()
+    monkeypatch.setenv("STANDIN_DIR", str(state))
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(product, "COMMAND", (sys.executable, str(STANDIN)))
+    monkeypatch.setattr("farshore.drill.crewing.COMMAND", (sys.executable, str(STANDIN)))
+    monkeypatch.setitem(scenarios.PACES, "fast", QUICK)
+    return lambda faults: monkeypatch.setenv("STANDIN_FAULTS", faults)
+
+
+def children() -> list[str]:
+    return [" ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)]
+
+
+def drill(tmp_path) -> tuple[int, dict]:
+    report = tmp_path / "report"
+    exit_code = run_drill(DrillOptions(report=report, seed=3))
+    assert children() == [], "nothing is left behind"
+    return exit_code, json.loads((report / "report.json").read_text())
+
+
+def kinds(report: dict) -> set[str]:
+    return set(report["finding_counts"])
+
+
+def test_a_good_failover_is_valid_and_reported(standin, scratch, tmp_path, capsys):
+    exit_code, report = drill(tmp_path)
+    assert (exit_code, report["verdict"], report["findings"]) == (0, "valid", [])
+    assert report["seed"] == 3
+    assert report["acked"] > 200
+    assert 0.5 < report["outage_seconds"] < 3
+    assert report["outage_seconds"] <= report["outage_seconds_dns_only"]
+    assert [(epoch["epoch"], epoch["region"]) for epoch in report["epochs"]] == [
+        (1, "us-east-1"),
+        (2, "us-west-2"),
+    ]
+    assert len(report["orphans"]) >= report["lost_acked"]
+    assert report["command"] == "farshore drill region-loss --profile fast --cadence 60 --seed 3"
+    said = capsys.readouterr().out
+    assert "the home region is silent" in said, "the transition's reason is shown"
+    assert "VALID" in said
+    evidence = tmp_path / "report" / "evidence"
+    assert len(list(evidence.glob("*.history.jsonl"))) == 8
+    assert "password" not in "".join(path.read_text() for path in evidence.iterdir())
+    assert [path.name for path in scratch.iterdir()] == ["state"]
+
+
+def test_a_fault_that_does_not_bite_is_unknown(standin, tmp_path):
+    standin("toothless")
+    exit_code, report = drill(tmp_path)
+    assert (exit_code, report["verdict"]) == (3, "unknown")
+    assert "fault_did_not_bite" in kinds(report)
+
+
+def test_no_failover_is_unknown(standin, tmp_path):
+    standin("no failover")
+    exit_code, report = drill(tmp_path)
+    assert (exit_code, report["verdict"]) == (3, "unknown")
+    assert "few_acks_after" in kinds(report)
+    assert report["outage_recovered"] is False
+
+
+def test_no_list_of_orphans_is_unknown(standin, tmp_path):
+    standin("no orphan list")
+    exit_code, report = drill(tmp_path)
+    assert (exit_code, report["verdict"]) == (3, "unknown")
+    assert kinds(report) == {"orphans_missing"}
+
+
+def test_a_list_that_names_what_is_not_lost_is_invalid(standin, tmp_path):
+    standin("invented orphan")
+    exit_code, report = drill(tmp_path)
+    assert (exit_code, report["verdict"]) == (1, "invalid")
+    assert "orphan_present" in kinds(report)
+
+
+def test_what_the_lab_refuses_is_wrong_use(standin, tmp_path):
+    standin("refusing")
+    with pytest.raises(DrillUsageError, match="too old, use 15 or newer"):
+        run_drill(DrillOptions(report=tmp_path / "report"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "setting"),
+    [
+        ({"scenario": "meteor"}, "SCENARIO"),
+        ({"profile": "slow"}, "--profile"),
+        ({"seed": -1}, "--seed"),
+        ({"cadence": 0}, "--cadence"),
+        ({"ttl_s": -1}, "--ttl"),
+        ({"report": Path("/proc/nowhere")}, "--report"),
+    ],
+)
+def test_wrong_use_is_refused_in_one_line_before_anything_starts(changes, setting):
+    with pytest.raises(DrillUsageError) as refused:
+        run_drill(DrillOptions(**changes))
+    assert refused.value.setting == setting
+    assert "\n" not in str(refused.value)
+    assert children() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_drill_leaves_no_process(standin, scratch, tmp_path, number):
+    program = (
+        "import sys; from pathlib import Path; from farshore.drill import product, crewing; "
+        f"product.COMMAND = crewing.COMMAND = (sys.executable, {str(STANDIN)!r}); "
+        "from farshore.drill.run import run_drill; from farshore.drill.options import DrillOptions; "
+        f"run_drill(DrillOptions(report=Path({str(tmp_path / 'report')!r})))"
+    )
+    child = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    for line in child.stdout:
+        if "acknowledged in the last second" in line:
+            break
+    family = psutil.Process(child.pid).children(recursive=True)
+    assert len(family) > 8, "servers, clients and follower run"
+    os.kill(child.pid, number)
+    child.stdout.read()
+    child.wait(20)
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert [process.cmdline() for process in alive] == []
+    if number == signal.SIGTERM:
+        assert [path.name for path in scratch.iterdir()] == ["state"]
