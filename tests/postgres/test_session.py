@@ -1,0 +1,92 @@
+"""A deadline holds whatever the peer does."""
+
+import socket
+import threading
+import time
+
+import pytest
+from psycopg import sql
+
+from farshore.postgres.guarded import GuardedDatabase
+from farshore.postgres.session import DatabaseUnreachableError, Login, LoopThread, Session
+from two_servers import HOME, HOSTS, NAMES, PASSWORD
+
+ONE = sql.SQL("select 1")
+
+
+@pytest.fixture(scope="module")
+def loop():
+    return LoopThread()
+
+
+def login(pair, **changes):
+    values = {
+        "host": NAMES[HOME],
+        "port": pair.home.port,
+        "dbname": "postgres",
+        "user": "postgres",
+        "password": PASSWORD,
+        "sslrootcert": str(pair.certificate),
+        "resolve": lambda _name: HOSTS[HOME],
+        **changes,
+    }
+    return Login(**values)
+
+
+@pytest.fixture
+def black_hole():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def test_a_row_over_verified_tls(pair_of_servers, loop):
+    assert Session(login(pair_of_servers), loop).row(ONE, (), 5000) == (1,)
+
+
+def test_a_connect_into_a_black_hole_ends_at_the_deadline(pair_of_servers, loop, black_hole):
+    session = Session(login(pair_of_servers, port=black_hole), loop)
+    started = time.monotonic()
+    with pytest.raises(DatabaseUnreachableError):
+        session.row(ONE, (), 200)
+    assert time.monotonic() - started < 1
+
+
+def test_a_hanging_statement_ends_at_the_deadline_and_the_next_one_works(pair_of_servers, loop):
+    session = Session(login(pair_of_servers), loop)
+    started = time.monotonic()
+    with pytest.raises(DatabaseUnreachableError):
+        session.row(sql.SQL("select pg_sleep(30)"), (), 300)
+    assert time.monotonic() - started < 2
+    assert session.row(ONE, (), 5000) == (1,)
+
+
+def test_one_black_hole_does_not_delay_others_on_the_same_loop(pair_of_servers, loop, black_hole):
+    stuck = Session(login(pair_of_servers, port=black_hole), loop)
+
+    def wait() -> None:
+        with pytest.raises(DatabaseUnreachableError):
+            stuck.row(ONE, (), 3000)
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    started = time.monotonic()
+    Session(login(pair_of_servers), loop).row(ONE, (), 5000)
+    assert time.monotonic() - started < 2
+    assert waiting.is_alive()
+    waiting.join()
+
+
+def test_a_name_that_does_not_resolve_is_unreachable(pair_of_servers, loop):
+    def nowhere(_name):
+        raise OSError("no such name")
+
+    with pytest.raises(DatabaseUnreachableError, match="no such name"):
+        Session(login(pair_of_servers, resolve=nowhere), loop).row(ONE, (), 1000)
+
+
+def test_a_slow_network_is_no_clock_step_but_a_step_is():
+    database = GuardedDatabase(HOME, session=None)
+    assert database._clock_step_ms(1_000_000, 500_000, 500_100) == 0
+    assert database._clock_step_ms(3_000_000, 2_000_000, 2_900_000) == 0
+    assert database._clock_step_ms(9_000_000, 3_000_000, 3_100_000) == pytest.approx(4900, abs=20)
+    assert database._clock_step_ms(5_000_000, 3_200_000, 3_300_000) == pytest.approx(-4100, abs=20)
