@@ -334,10 +334,6 @@ def fault_hit_nothing(sample: Sample) -> None:
     sample.fault = replace(sample.fault, bit={"servers": 0, "residents": 0})
 
 
-def lost_region_goes_on(sample: Sample) -> None:
-    append_write(sample, "w1", sample.fault.at + SECOND, region=HOME, epoch=None)
-
-
 def fault_before_anything_happened(sample: Sample) -> None:
     sample.fault = replace(sample.fault, at=sample.fault.at - 3 * SECOND)
 
@@ -416,8 +412,17 @@ def test_a_drill_that_proves_nothing_is_unknown(spoil_it: Callable[[Sample], Non
 
 def test_a_lost_region_that_goes_on_acknowledging_did_not_bite() -> None:
     sample = drill(SMALL)
-    lost_region_goes_on(sample)
-    assert Doubt.FAULT_DID_NOT_BITE.value in kinds(judge(sample.evidence()))
+    returned = next(ack for ack in acks(sample, "w3", before=False) if ack.t > sample.fault.at + SECOND)
+    swap(sample, "w3", returned, replace(returned, region=HOME))
+    doubts = [finding.detail for finding in judge(sample.evidence()).findings]
+    assert doubts == [f"{HOME} acknowledged 1 transfers while it was lost"]
+
+
+def test_a_client_that_outlives_its_lost_region_did_not_bite() -> None:
+    sample = drill(SMALL)
+    sample.events["w1"].append(Invoke("undead", sample.fault.at + SECOND, 100, 1, 2))
+    doubts = [finding.detail for finding in judge(sample.evidence()).findings]
+    assert doubts == [f"clients in {HOME} went on while it was lost: w1"]
 
 
 def test_a_loss_without_any_declared_fault_is_invalid() -> None:
@@ -497,18 +502,36 @@ def test_overlapping_acknowledgements_of_two_epochs_are_innocent() -> None:
     assert [ack.op for ack in judge(sample.evidence()).writers.dual] == [key]
 
 
-def test_after_failback_the_first_home_is_no_second_writer() -> None:
+def failed_back() -> tuple[Sample, list[str]]:
+    """Home writes again in epoch 3: one bare acknowledgement before the first confirmed one, one after."""
     sample = drill(SMALL)
     sample.terms = replace(sample.terms, orphans_due=False)
     sample.orphans, sample.old_volume = None, None
     later = sample.fault.healed_at + SECOND
-    keys = [append_write(sample, "w4", later, region=HOME, epoch=3)]
-    keys.append(append_write(sample, "w3", later + SECOND, region=HOME, epoch=None))
+    keys = [
+        append_write(sample, client, later + number * SECOND, region=HOME, epoch=epoch)
+        for number, (client, epoch) in enumerate((("w3", None), ("w4", 3), ("w3", None)))
+    ]
     rows = [*sample.survivor.transfers, *(Transfer(key, 1, 2, 100) for key in keys)]
     sample.survivor = ledger(HOME, rows)
+    return sample, keys
+
+
+def test_after_failback_the_first_home_is_no_second_writer() -> None:
+    sample, _ = failed_back()
     judgement = judge(sample.evidence())
     assert judgement.verdict == "valid"
     assert (judgement.writers.dual, judgement.writers.late_bare) == ((), ())
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_what_home_acknowledges_after_failback_may_not_be_missing(which: int) -> None:
+    sample, keys = failed_back()
+    sample.survivor = without(sample.survivor, keys[which])
+    judgement = judge(sample.evidence())
+    assert [(finding.kind, finding.op) for finding in judgement.findings] == [
+        (Violation.ACKED_MISSING, keys[which])
+    ]
 
 
 def test_a_healthy_drill_without_fault_can_be_valid_when_none_is_due() -> None:

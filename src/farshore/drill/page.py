@@ -186,7 +186,7 @@ def _stages(data: ReportData) -> str:
     if data.fault is None or not known:
         return ""
     if len(known) == 1:
-        passed = f"{seconds(known[0].seconds or 0.0)} s passed between the fault and the survivor's first acknowledgement"
+        passed = f"The survivor first acknowledged {seconds(known[0].seconds or 0.0)} s after the fault"
         return section("Where the outage went", f"<p>{passed}. The journal does not say more.</p>")
     whole = sum(stage.seconds or 0.0 for stage in data.stages)
     lead = (
