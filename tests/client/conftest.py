@@ -5,6 +5,10 @@ from two_servers import HOME, pair
 SCHEMA = """
 create table payment(id uuid primary key, amount int not null check (amount <> 0), parent uuid);
 create table note(id int primary key deferrable initially deferred);
+create table slow(id int);
+create function slow_commit() returns trigger language plpgsql as $$ begin perform pg_sleep(2); return null; end $$;
+create constraint trigger slow after insert on slow deferrable initially deferred
+    for each row execute function slow_commit();
 select farshore.set_enforcing(true);
 select farshore.guard('payment');
 """

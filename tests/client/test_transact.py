@@ -6,9 +6,9 @@ import uuid
 
 import psycopg
 import pytest
-from two_servers import HOME, NAMES, PASSWORD, STANDBY, WRITER_NAME, Relay
 
 from farshore.client import AlreadyAppliedError, Client, Settings, Target, WorkError
+from two_servers import HOME, NAMES, PASSWORD, STANDBY, WRITER_NAME, Relay
 
 
 def settings(servers, names, *, home_port=None, standby_port=None, **changes) -> Settings:
@@ -171,6 +171,18 @@ def test_a_commit_the_guard_refuses_has_failed_and_leaves_nothing(servers, names
         outcome = client.transact(fenced_meanwhile, key=key, deadline_s=1)
     assert (outcome.status, outcome.error) == ("failed", "25006")
     assert rows(servers.home, key) == 0
+
+
+def test_a_session_ended_by_the_server_during_commit_is_unknown(servers, names):
+    def ended_during_commit(session):
+        session.execute("INSERT INTO slow VALUES (1)")
+        end = "SELECT pg_terminate_backend(%s) FROM pg_sleep(0.2)"
+        pid = session.info.backend_pid
+        threading.Thread(target=servers.home.sql, args=(end, pid)).start()
+
+    with Client(settings(servers, names, attempt_s=3)) as client:
+        outcome = client.transact(ended_during_commit)
+    assert (outcome.status, outcome.error) == ("unknown", "57P01")
 
 
 def test_an_unconfirmed_commit_is_unknown(servers, names):

@@ -18,6 +18,7 @@ UNREACHABLE = (psycopg.Error, NameLookupError)
 _BACKOFF_S = 0.05
 _BACKOFF_MAX_S = 1.0
 _CLOSE_S = 0.25
+_LOOKUP_S = 0.2
 
 
 class Board:
@@ -131,9 +132,8 @@ class Lane:
         """Ask one session whether its server may write; returns the seconds until the next look."""
         deadline = time.monotonic() + self._settings.connect_s
         session: Session | None = None
+        self._forget_moved()
         try:
-            address = self._resolver.find(self.target.host, self._settings.connect_s).address
-            self.drop(moved_from=address)
             session = self.take(deadline)
             epoch = session.confirm()
         except UNREACHABLE:
@@ -148,6 +148,14 @@ class Lane:
         if self._board.searching:
             return self._jitter.uniform(0.1, 1.0) * self._settings.probe_pause_s
         return self._settings.idle_check_s
+
+    def _forget_moved(self) -> None:
+        """Drop the sessions to where the endpoint no longer points; an open session needs no name."""
+        try:
+            found = self._resolver.find(self.target.host, _LOOKUP_S)
+        except NameLookupError:
+            return
+        self.drop(moved_from=found.address)
 
     def _fill(self, deadline: float) -> None:
         while not self._closing and len(self._idle) < self._settings.warm:
