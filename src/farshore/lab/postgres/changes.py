@@ -64,6 +64,8 @@ class Changes:
         self.current: Change | None = None
         self.on_saved: Callable[[Saved], None] = lambda _: None
         self._fleet = fleet
+        self.catch_up_timeout_s = CATCH_UP_TIMEOUT_S
+        self.last_byte_timeout_s = LAST_BYTE_TIMEOUT_S
         self._zombie_s = zombie_s
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -236,7 +238,7 @@ class Changes:
 
     def _await_small_lag(self, source: Cluster, target: Cluster) -> None:
         """Writing goes on while the target catches up, so that the pause is short."""
-        deadline = time.monotonic() + CATCH_UP_TIMEOUT_S
+        deadline = time.monotonic() + self.catch_up_timeout_s
         reported = time.monotonic()
         while True:
             lag = _lag_bytes(source, target)
@@ -258,7 +260,7 @@ class Changes:
             raise RegionLostError(f"{source.region} was lost during the switchover.")
         last = volume.checkpoint_lsn(self._fleet.binaries, old.data)
         new = _most_advanced(target)
-        deadline = time.monotonic() + LAST_BYTE_TIMEOUT_S
+        deadline = time.monotonic() + self.last_byte_timeout_s
         while (new.received_lsn() or 0) <= last:
             if time.monotonic() > deadline or target.site.lost:
                 raise CancelledError(f"{new.identifier} lacks the last bytes of {old.identifier}.")

@@ -307,11 +307,12 @@ class Fleet:
             _each(_start_as_it_was, [*(cluster.members if cluster else ()), *servers])
 
     def close(self) -> None:
+        """Kill every server, then end the threads that would have restarted them."""
+        for site in self.sites.values():
+            site.lose()
         self.changes.close()
         for cluster in self.clusters.values():
             cluster.close()
-        for site in self.sites.values():
-            site.lose()
 
     # The global database
 

@@ -28,7 +28,6 @@ SHARED: dict[str, str | int | bool] = {
     "min_wal_size": "80MB",
     "max_wal_size": "512MB",
     "track_commit_timestamp": True,
-    "fsync": True,
     "synchronous_commit": True,
     "hot_standby": True,
     "hot_standby_feedback": True,
@@ -77,6 +76,7 @@ class Live:
     upstream: Upstream | None = None
     sync_standby: str | None = None
     writer_region: str = ""
+    fsync: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,7 @@ def live_file(live: Live, fixed: Fixed) -> str:
             "primary_conninfo": conninfo(live.upstream, fixed) if live.upstream else "",
             "synchronous_standby_names": sync,
             "farshore_lab.writer_region": live.writer_region,
+            "fsync": live.fsync,
         }
     )
 

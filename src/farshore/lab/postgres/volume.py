@@ -13,7 +13,18 @@ from farshore.lab.postgres.site import ServerError
 from farshore.lab.processes import server_user
 
 SUPERUSER = "rdsadmin"
-INITDB = ("-U", SUPERUSER, "-E", "UTF8", "--no-locale", "--auth", "reject", "--data-checksums", "--no-sync")
+INITDB: tuple[str, ...] = (
+    "-U",
+    SUPERUSER,
+    "-E",
+    "UTF8",
+    "--no-locale",
+    "--auth",
+    "reject",
+    "--data-checksums",
+    "--no-sync",
+    "--wal-segsize=4",
+)
 SIGNALS = ("standby.signal", "recovery.signal")
 
 
