@@ -19,6 +19,8 @@ def own_range(monkeypatch):
     """Labs that come and go beside this test run must not change what is free first."""
     block = f"127.{130 + os.getpid() % 100}"
     monkeypatch.setattr(module, "_candidates", lambda: (f"{block}.{third}" for third in range(1, 255)))
+    for base, service in enumerate(("POSTGRES", "GATEWAY", "DNS", "RUNTIME")):
+        monkeypatch.setattr(module, f"{service}_PORT", 20_000 + base * 2000 + os.getpid() % 1000)
 
 
 @pytest.fixture
@@ -40,6 +42,11 @@ def test_hosts_follow_the_plan(addresses):
     assert [addresses.instance(STANDBY, n) for n in (1, 2)] == [f"{net}.21", f"{net}.22"]
     assert addresses.restored(1) == f"{net}.31"
     assert addresses.mouth() == f"{net}.100"
+
+
+def test_ports_are_the_services_own_where_they_are_free(addresses):
+    ports = (addresses.pg_port, addresses.gateway_port, addresses.dns_port, addresses.runtime_port)
+    assert ports == (module.POSTGRES_PORT, module.GATEWAY_PORT, module.DNS_PORT, module.RUNTIME_PORT)
 
 
 def test_two_labs_have_nothing_in_common(addresses, tmp_path):
@@ -81,7 +88,7 @@ def test_one_taken_tunnel_mouth_moves_the_database_port(tmp_path):
 def test_a_foreign_lab_on_the_subnet_is_avoided(tmp_path):
     before = Addresses.claim(tmp_path)
     before.release()
-    with listener(f"{before.subnet}.1", 4566):
+    with listener(f"{before.subnet}.1", module.GATEWAY_PORT):
         after = Addresses.claim(tmp_path)
         assert after.subnet != before.subnet
         after.release()

@@ -421,6 +421,12 @@ def test_names_that_are_not(world):
     assert (dangling.code, len(dangling.records)) == ("NXDOMAIN", 1)
 
 
+def test_a_cname_out_of_the_zones_is_the_askers_to_follow(world):
+    world.record(Name=f"out.{ZONE}", Type="CNAME", TTL=7, ResourceRecords=[{"Value": "example.com"}])
+    record = Record(f"out.{ZONE}", "CNAME", 7, ("example.com",))
+    assert world.zones.answer(HOME, f"out.{ZONE}", "A") == Answer(records=(record,))
+
+
 def test_a_name_that_exists_with_other_types_only(world):
     world.record(Name=f"a.b.{ZONE}", Type="TXT", TTL=1, ResourceRecords=[{"Value": '"x"'}])
     assert world.zones.answer(HOME, f"a.b.{ZONE}", "A").code == "NOERROR"

@@ -255,7 +255,7 @@ class Connection:
 
 
 class Flow:
-    """One direction of one connection: what was sent and has not arrived."""
+    """One direction of one connection: what was sent and has not arrived; the first in the queue holds up the rest."""
 
     def __init__(self, relay: Relay, way: Way, source: "Side", arrive: Callable[[Item], None]) -> None:
         self._relay, self._way, self._source, self._arrive = relay, way, source, arrive
@@ -271,10 +271,7 @@ class Flow:
         if delay.bytes_per_s:
             sent = max(sent, relay.free_at.get(self._way, 0.0)) + size / delay.bytes_per_s
             relay.free_at[self._way] = sent
-        due = sent + delay.draw(relay.dice)
-        if self._queue:
-            due = max(due, self._queue[-1][0])
-        self._queue.append((due, item))
+        self._queue.append((sent + delay.draw(relay.dice), item))
         self.size += size
         if self.size > WINDOW_BYTES:
             self._source.pause()
