@@ -1,3 +1,4 @@
+import signal
 import socket
 import statistics
 import threading
@@ -367,6 +368,13 @@ def test_a_dead_relay_is_an_error_not_a_hang(wan):
     with pytest.raises(FarshoreError, match="relay"):
         wan.links.lose(HOME)
     wan.links.detach()
+
+
+def test_a_ctrl_c_is_the_labs_to_handle(wan):
+    client, accepted = wan.pair()
+    wan.tunnels._process.signal_tree(signal.SIGINT)
+    client.sendall(b"on")
+    assert accepted.recv(2) == b"on"
 
 
 def test_the_relay_ends_with_the_lab_and_leaves_no_socket(tmp_path):

@@ -9,6 +9,7 @@ import gc
 import json
 import os
 import resource
+import signal
 import socket
 import sys
 import threading
@@ -170,7 +171,8 @@ def _obey(relay: Relay, order: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """The relay process; ends when the lab closes the control connection."""
+    """The relay process; ends when the lab closes the control connection, not by a Ctrl-C that the lab handles too."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     asyncio.run(_serve(sys.argv[1], int(sys.argv[2])))
