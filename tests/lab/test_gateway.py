@@ -41,8 +41,8 @@ def test_a_call_to_the_other_region_pays_for_both_ways(world):
     links.one_way[frozenset((HOME, STANDBY))] = 0.1
     west, east = client(cloud, "sqs", STANDBY), client(cloud, "sqs", STANDBY, view=HOME)
     west.list_queues(), east.list_queues()
-    assert _seconds(west.list_queues) < 0.1
-    assert 0.2 <= _seconds(east.list_queues) < 0.35
+    assert _seconds(west.list_queues) < 0.2
+    assert 0.2 <= _seconds(east.list_queues) < 0.8
 
 
 def test_global_services_live_in_us_east_1(world):
@@ -86,26 +86,32 @@ def test_a_lost_region_is_silent_to_everybody_and_hangs_until_it_returns(world):
 
 def test_a_cut_on_the_way_back_means_applied_without_an_answer(world):
     cloud, links = world
-    links.one_way[frozenset((HOME, STANDBY))] = 0.3
-    threading.Timer(0.45, links.cut, (HOME, STANDBY)).start()
+    caller = client(cloud, "sqs", STANDBY, view=HOME, read_timeout=1.2)
+    caller.list_queues()
+    links.one_way[frozenset((HOME, STANDBY))] = 0.5
+    threading.Timer(0.75, links.cut, (HOME, STANDBY)).start()
     with pytest.raises(ReadTimeoutError):
-        client(cloud, "sqs", STANDBY, view=HOME, read_timeout=1).create_queue(QueueName="applied")
+        caller.create_queue(QueueName="applied")
     assert "applied" in client(cloud, "sqs", STANDBY).get_queue_url(QueueName="applied")["QueueUrl"]
 
 
 def test_a_cut_on_the_way_there_means_nothing_was_applied(world):
     cloud, links = world
-    links.one_way[frozenset((HOME, STANDBY))] = 0.3
-    threading.Timer(0.1, links.cut, (HOME, STANDBY)).start()
+    caller = client(cloud, "sqs", STANDBY, view=HOME, read_timeout=1)
+    caller.list_queues()
+    links.one_way[frozenset((HOME, STANDBY))] = 0.5
+    threading.Timer(0.2, links.cut, (HOME, STANDBY)).start()
     with pytest.raises(ReadTimeoutError):
-        client(cloud, "sqs", STANDBY, view=HOME, read_timeout=1).create_queue(QueueName="never")
+        caller.create_queue(QueueName="never")
     with pytest.raises(ClientError):
         client(cloud, "sqs", STANDBY).get_queue_url(QueueName="never")
 
 
 def test_a_region_lost_and_back_while_it_worked_does_not_answer(world):
     cloud, links = world
-    links.one_way[frozenset((HOME, STANDBY))] = 0.3
+    caller = client(cloud, "sqs", STANDBY, view=HOME)
+    caller.list_queues()
+    links.one_way[frozenset((HOME, STANDBY))] = 0.5
 
     def flicker():
         links.lost_regions.add(STANDBY)
@@ -113,9 +119,9 @@ def test_a_region_lost_and_back_while_it_worked_does_not_answer(world):
         cloud.region_back(STANDBY)
         links.lost_regions.clear()
 
-    threading.Timer(0.15, flicker).start()
+    threading.Timer(0.25, flicker).start()
     with pytest.raises(ConnectionClosedError):
-        client(cloud, "sqs", STANDBY, view=HOME).list_queues()
+        caller.list_queues()
 
 
 def test_connections_are_kept(world):

@@ -8,6 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 from cloudkit import HOME, STANDBY, Links, bundle, client, eventually, make_cloud
+from moto.awslambda.models import lambda_backends
+
+from farshore.lab.cloud.pools import RegionLostError
 
 ROLE = "arn:aws:iam::123456789012:role/lambda-monitor-role-t"
 SOURCE = """
@@ -234,6 +237,33 @@ def test_a_lost_regions_processes_die_and_stay_away(running, east):
     links.lost_regions.clear()
     cloud.region_back(HOME)
     assert invoke(east, "lost")[0]["pid"] != old["pid"]
+
+
+def test_nothing_starts_in_a_lost_region(running, east, tmp_path):
+    cloud, links, _ = running
+    arn = east.get_function(FunctionName=make(east, "dark"))["Configuration"]["FunctionArn"]
+    made = lambda_backends["123456789012"][HOME].get_function("dark")
+    links.lost_regions.add(HOME)
+    cloud.region_lost(HOME)
+    with pytest.raises(RegionLostError):
+        cloud.lambdas.invoke(made, b"{}")
+    cloud.lambdas.send_to(arn, json.dumps({"do": "append", "path": str(tmp_path / "runs")}).encode())
+    eventually(lambda: not any(t.name == "event-dark" for t in threading.enumerate()))
+    assert not lines(tmp_path / "runs")
+    cloud.region_back(HOME)
+
+
+def test_an_event_dies_with_its_region(running, east, tmp_path, monkeypatch):
+    cloud, _, _ = running
+    monkeypatch.setattr(cloud.lambdas, "_retry_pauses_s", (1.0,))
+    make(east, "gone")
+    event = json.dumps({"do": "append", "path": str(tmp_path / "runs"), "raise": True})
+    east.invoke(FunctionName="gone", InvocationType="Event", Payload=event)
+    eventually(lambda: lines(tmp_path / "runs"))
+    cloud.region_lost(HOME)
+    cloud.region_back(HOME)
+    eventually(lambda: not any(t.name == "event-gone" for t in threading.enumerate()))
+    assert len(lines(tmp_path / "runs")) == 1
 
 
 def test_a_process_killed_in_mid_air_fails_its_invocation_and_the_next_works(running, east, tmp_path):

@@ -5,7 +5,6 @@ meets a dead link gets no answer, whether it was applied or not.
 """
 
 import logging
-import os
 import threading
 import time
 import traceback
@@ -76,8 +75,6 @@ class Cloud:
 
     def start(self) -> None:
         """Empty moto, install every overlay, and listen on each view's own loopback address."""
-        # Without this moto knows none of AWS's managed policies; it costs 0.1 s and 15 MB.
-        os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
         BackendDict.reset()
         dynamodb.install(self._links)
         lambdas.install(self.lambdas)
