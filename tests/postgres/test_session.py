@@ -9,7 +9,7 @@ from psycopg import sql
 
 from farshore.postgres.guarded import GuardedDatabase
 from farshore.postgres.session import DatabaseUnreachableError, Login, LoopThread, Session
-from two_servers import HOME, HOSTS, NAMES, PASSWORD
+from two_servers import HOME, HOSTS, NAMES, PASSWORD, Relay
 
 ONE = sql.SQL("select 1")
 
@@ -58,6 +58,21 @@ def test_a_hanging_statement_ends_at_the_deadline_and_the_next_one_works(pair_of
         session.row(sql.SQL("select pg_sleep(30)"), (), 300)
     assert time.monotonic() - started < 2
     assert session.row(ONE, (), 5000) == (1,)
+
+
+def test_a_connection_that_falls_silent_ends_at_the_deadline(pair_of_servers, loop):
+    """Established, then a black hole: not even a cancel request would be answered."""
+    relay = Relay(pair_of_servers.home.port)
+    try:
+        session = Session(login(pair_of_servers, port=relay.port, resolve=lambda _name: relay.host), loop)
+        assert session.row(ONE, (), 5000) == (1,)
+        relay.silence()
+        started = time.monotonic()
+        with pytest.raises(DatabaseUnreachableError):
+            session.row(ONE, (), 300)
+        assert time.monotonic() - started < 1
+    finally:
+        relay.close()
 
 
 def test_one_black_hole_does_not_delay_others_on_the_same_loop(pair_of_servers, loop, black_hole):

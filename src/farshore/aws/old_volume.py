@@ -9,6 +9,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from farshore.core.errors import FarshoreError
+from farshore.log import log
 from farshore.names import Names
 
 OPENING_SECONDS_MAX = 3600
@@ -89,11 +90,12 @@ class OldVolume:
         raise OldVolumeError(f"{instance} did not become available within {OPENING_SECONDS_MAX} s")
 
     def _remove(self, cluster: str, instance: str) -> None:
-        for remove in (
-            lambda: self._rds.delete_db_instance(DBInstanceIdentifier=instance, SkipFinalSnapshot=True),
-            lambda: self._rds.delete_db_cluster(DBClusterIdentifier=cluster, SkipFinalSnapshot=True),
-        ):
+        removals: tuple[tuple[Any, dict[str, Any]], ...] = (
+            (self._rds.delete_db_instance, {"DBInstanceIdentifier": instance}),
+            (self._rds.delete_db_cluster, {"DBClusterIdentifier": cluster}),
+        )
+        for remove, what in removals:
             try:
-                remove()
-            except (BotoCoreError, ClientError):
-                continue
+                remove(**what, SkipFinalSnapshot=True)
+            except (BotoCoreError, ClientError) as error:
+                log("evidence-not-removed", error=str(error), **what)

@@ -42,9 +42,18 @@ class LoopThread:
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="sessions", daemon=True).start()
 
-    def run(self, work: Coroutine[Any, Any, T], timeout_s: float) -> T:
+    def run(self, work: Coroutine[Any, Any, T], timeout_s: float, abandon: Callable[[], None]) -> T:
+        """The work's result; at the deadline `abandon` is called on the loop and TimeoutError raised at once."""
+
         async def bounded() -> T:
-            return await asyncio.wait_for(work, timeout_s)
+            task = asyncio.ensure_future(work)
+            done, _ = await asyncio.wait({task}, timeout=timeout_s)
+            if done:
+                return task.result()
+            abandon()
+            task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+            task.cancel()
+            raise TimeoutError(f"no answer within {timeout_s:.1f} s")
 
         return asyncio.run_coroutine_threadsafe(bounded(), self._loop).result()
 
@@ -60,7 +69,7 @@ class Session:
         """Run one statement in its own transaction; its first row. Raises DatabaseUnreachableError."""
         with self._lock:
             try:
-                return self._loop.run(self._row(statement, values), timeout_ms / 1000)
+                return self._loop.run(self._row(statement, values), timeout_ms / 1000, self._drop)
             except (TimeoutError, OSError, psycopg.Error) as error:
                 self._drop()
                 raise DatabaseUnreachableError(
@@ -94,7 +103,8 @@ class Session:
         )
 
     def _drop(self) -> None:
-        """Close the socket without a goodbye: the peer may never answer one."""
+        """Close the socket without a goodbye, before anything is cancelled: psycopg would first try to send the
+        peer a cancel request, and wait for a black hole to take it."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.pgconn.finish()
