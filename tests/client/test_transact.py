@@ -58,6 +58,15 @@ def test_a_key_that_has_landed_is_confirmed_not_repeated(servers, names, pipelin
     assert servers.home.sql("SELECT amount FROM payment WHERE id = %s", key) == [(1,)]
 
 
+def test_a_key_that_has_landed_where_nobody_may_write_now_is_not_acknowledged(servers, names):
+    key = uuid.uuid4()
+    with Client(settings(servers, names)) as client:
+        assert client.transact(pay(key), key=key).status == "ok"
+        servers.keepers[-1].fence()
+        again = client.transact(pay(key), key=key, deadline_s=0.5)
+    assert (again.status, again.epoch) == ("unknown", None)
+
+
 def test_work_may_say_itself_that_its_key_has_landed(servers, names):
     def found_it(session):
         raise AlreadyAppliedError

@@ -22,10 +22,3 @@ def ledger(shared_ledger):
         f"UPDATE ledger.account SET balance = {workload.INITIAL_CENTS}"
     )
     return shared_ledger
-
-
-@pytest.fixture
-def doomed_ledger():
-    with pair("") as servers:
-        create_ledger(servers)
-        yield servers

@@ -3,13 +3,17 @@
 import sys
 import threading
 import time
-from typing import TextIO
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TextIO, TypeVar
 
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+T = TypeVar("T")
 _TICK_PLAIN_S = 2.0
+_POLL_S = 0.1
 
 
 class Progress:
@@ -25,10 +29,10 @@ class Progress:
             self._live = Live(Text(""), console=self._console, transient=True, auto_refresh=False)
             self._live.start()
 
-    def say(self, words: str, *, style: str = "") -> None:
-        """An event; `style` is one of rich's."""
+    def say(self, words: str, *, style: str = "", at: float | None = None) -> None:
+        """An event; `style` is one of rich's, `at` the time.monotonic() second it happened, if it is not now."""
         with self._lock:
-            self._console.print(Text.assemble((self._elapsed(), "dim"), (words, style)))
+            self._console.print(Text.assemble((self._elapsed(at), "dim"), (words, style)))
 
     def tick(self, words: str) -> None:
         """The present state, replacing the one before."""
@@ -45,5 +49,29 @@ class Progress:
                 self._live.stop()
                 self._live = None
 
-    def _elapsed(self) -> str:
-        return f"{time.monotonic() - self._started:6.1f}s  "
+    def until(self, reached: Callable[[], bool], within_s: float, state: Callable[[], str]) -> bool:
+        """Show `state` until something is so, or the time is over; returns whether it is so."""
+        deadline = time.monotonic() + within_s
+        while time.monotonic() < deadline:
+            if reached():
+                return True
+            self.tick(state())
+            time.sleep(min(_POLL_S, max(0.0, deadline - time.monotonic())))
+        return reached()
+
+    def during(self, call: Callable[[], T], state: Callable[[], str]) -> T:
+        """Show `state` while `call` runs in another thread; its result or its exception."""
+        future: Future[T] = Future()
+        threading.Thread(target=_resolve, args=(future, call), daemon=True).start()
+        self.until(future.done, float("inf"), state)
+        return future.result()
+
+    def _elapsed(self, at: float | None = None) -> str:
+        return f"{(at or time.monotonic()) - self._started:6.1f}s  "
+
+
+def _resolve(future: "Future[T]", call: Callable[[], T]) -> None:
+    try:
+        future.set_result(call())
+    except BaseException as error:  # noqa: BLE001 - it is raised again where the result is asked for
+        future.set_exception(error)

@@ -9,8 +9,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -114,9 +115,10 @@ class _Drill:
         working = Crews(lab, crews, self._directory, self._options.seed, self._pace)
         self._closing.callback(working.kill)
         monitor = Monitor(self._directory, crews)
-        self._warm_up(monitor, lag, sum(crew.count for crew in crews))
-        self._break(lab, plan)
-        self._recover(monitor, lag)
+        load = _Load(monitor, lag)
+        self._warm_up(load, sum(crew.count for crew in crews))
+        self._break(lab, plan, load)
+        self._recover(load)
         self._ended_at = time.monotonic_ns()
         working.stop()
         self._progress.say("the clients have stopped; reading the survivor's ledger")
@@ -145,48 +147,37 @@ class _Drill:
 
     def _hear(self, event: Mapping[str, Any]) -> None:
         words = f"epoch {event['epoch']} {event['phase']} {event['holder'] or ''}: {event['reason']}"
-        self._progress.say(words, style="magenta")
+        at = time.monotonic() - (time.time() - event["at_unix_ms"] / 1000)
+        self._progress.say(words, style="magenta", at=at)
 
-    def _warm_up(self, monitor: Monitor, lag: LagSampler, clients: int) -> None:
+    def _warm_up(self, load: "_Load", clients: int) -> None:
         self._progress.say(f"{clients} clients begin, half plain, half region-aware")
-        if not self._until(lambda: monitor.least_acks() > 0, self._pace.warm_up_s, monitor, lag):
+        monitor = load.monitor
+        if not self._progress.until(lambda: monitor.least_acks() > 0, self._pace.warm_up_s, load.words):
             idle = [name for name, seen in monitor.clients.items() if seen.acks == 0]
             self._progress.say(f"never acknowledged: {', '.join(idle)}", style="bold red")
             return
-        self._until(lambda: False, self._pace.steady_s, monitor, lag)
+        self._progress.until(lambda: False, self._pace.steady_s, load.words)
 
-    def _until(self, reached: Callable[[], bool], within_s: float, monitor: Monitor, lag: LagSampler) -> bool:
-        """Watch the clients until something is so, or the time is over."""
-        deadline = time.monotonic() + within_s
-        while time.monotonic() < deadline:
-            monitor.poll()
-            if reached():
-                return True
-            lag_words = "lag unknown" if lag.latest_ms is None else f"lag {lag.latest_ms:.0f} ms"
-            self._progress.tick(f"{monitor.rates()}; {lag_words}")
-            time.sleep(min(_POLL_S, max(0.0, deadline - time.monotonic())))
-        return reached()
-
-    def _break(self, lab: LabInfo, plan: FaultPlan) -> None:
+    def _break(self, lab: LabInfo, plan: FaultPlan, load: "_Load") -> None:
         self._progress.say(plan.words, style="bold red")
-        fault = plan.do(lab)
+        fault = self._progress.during(lambda: plan.do(lab), load.words)
         self._faults = [fault]
         hit = ", ".join(f"{count} {what}" for what, count in (fault.bit or {}).items())
-        self._progress.say(f"{fault.region} is gone: {hit}", style="bold red")
+        self._progress.say(f"{fault.region} is gone: {hit}", style="bold red", at=fault.at / 1e9)
 
-    def _recover(self, monitor: Monitor, lag: LagSampler) -> None:
+    def _recover(self, load: "_Load") -> None:
         """Until every client outside the lost region has been served by another one, and then a little longer."""
         fault = self._faults[-1]
 
-        def served() -> bool:
-            return not monitor.unserved_since(fault.at, fault.region)
+        def unserved() -> list[str]:
+            return load.monitor.unserved_since(fault.at, fault.region)
 
-        if not self._until(served, self._pace.recover_s, monitor, lag):
-            unserved = monitor.unserved_since(fault.at, fault.region)
-            self._progress.say(f"not served again: {', '.join(unserved)}", style="bold red")
+        if not self._progress.until(lambda: not unserved(), self._pace.recover_s, load.words):
+            self._progress.say(f"not served again: {', '.join(unserved())}", style="bold red")
             return
         self._progress.say(f"every client outside {fault.region} is served again", style="green")
-        self._until(lambda: False, self._pace.after_s, monitor, lag)
+        self._progress.until(lambda: False, self._pace.after_s, load.words)
 
     def _read(self, lab: LabInfo, region: str) -> Ledger | None:
         deadline = time.monotonic() + _READ_S
@@ -221,10 +212,17 @@ class _Drill:
 
     def _heal(self, lab: LabInfo, plan: FaultPlan) -> None:
         """Bring the region back and ask the product what was lost; without an answer the drill is unknown."""
+        region = self._faults[-1].region
         try:
-            self._faults = [plan.heal(lab, self._faults[-1])]
-            self._progress.say(f"{self._faults[-1].region} returns; the product reads its old volume")
-            self._orphans = self._list_orphans(lab)
+            self._faults = [
+                self._progress.during(
+                    lambda: plan.heal(lab, self._faults[-1]), lambda: f"bringing {region} back"
+                )
+            ]
+            self._progress.say(f"{region} returns")
+            self._orphans = self._progress.during(
+                lambda: self._list_orphans(lab), lambda: "the product reads the old volume"
+            )
         except (CommandError, OrphanListError) as error:
             self._progress.say(str(error), style="bold red")
             return
@@ -273,3 +271,16 @@ class _Drill:
         for line in outcome.summary(data, html_path):
             self._progress.say(line)
         return EXIT_CODES[judgement.verdict]
+
+
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """What the clients do, in one line."""
+
+    monitor: Monitor
+    lag: LagSampler
+
+    def words(self) -> str:
+        self.monitor.poll()
+        lag = "unknown" if self.lag.latest_ms is None else f"{self.lag.latest_ms:.0f} ms"
+        return f"{self.monitor.rates()}; lag {lag}"
