@@ -260,7 +260,7 @@ def test_region_loss_failover_zombie_snapshot_and_return(lab):
     with lab.connect(WEST) as west:
         assert (count(west, "orphan"), count(west, "survivor")) == (0, 1)
 
-    restored = lab.fleet.restore(WEST, "orphans-of-the-west", saved.path)
+    restored = lab.fleet.restore(WEST, "old-volume", "orphans-of-the-west", saved.path)
     with lab.connect(WEST, name=lab.fleet.instance_endpoint(WEST, "orphans-of-the-west")) as old:
         assert (count(old, "orphan"), count(old, "zombie"), count(old, "survivor")) == (1, 1, 0)
         write(old, "a restored volume takes writes")

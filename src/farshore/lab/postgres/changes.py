@@ -106,7 +106,7 @@ class Changes:
         try:
             fenced = self._fence(source, target)
             with target.urgently():
-                target.promote(_most_advanced(target))
+                target.promote(target.most_advanced())
                 self._fleet.writer = target
             self._emit(238, target, target)
             self._emit(397, target, target)
@@ -242,7 +242,7 @@ class Changes:
         reported = time.monotonic()
         while True:
             lag = _lag_bytes(source, target)
-            if lag is not None and lag <= LAG_SMALL_BYTES and self._reachable(source, target):
+            if lag is not None and lag <= LAG_SMALL_BYTES and _streams(source, target):
                 return
             if source.site.lost or target.site.lost or time.monotonic() > deadline:
                 raise CancelledError(f"{target.identifier} does not catch up: {lag} bytes behind.")
@@ -259,7 +259,7 @@ class Changes:
         if source.site.lost:
             raise RegionLostError(f"{source.region} was lost during the switchover.")
         last = volume.checkpoint_lsn(self._fleet.binaries, old.data)
-        new = _most_advanced(target)
+        new = target.most_advanced()
         deadline = time.monotonic() + self.last_byte_timeout_s
         while (new.received_lsn() or 0) <= last:
             if time.monotonic() > deadline or target.site.lost:
@@ -284,13 +284,10 @@ class Changes:
             time.sleep(TICK_S)
 
 
-def _most_advanced(cluster: Cluster) -> Server:
-    """The live member that received most; the leader when they are even."""
-    positions = {server: server.received_lsn() for server in cluster.members}
-    known = {server: position for server, position in positions.items() if position is not None}
-    if not known:
-        raise ServerError(f"No instance of {cluster.identifier} answers.")
-    return max(known, key=lambda server: (known[server], server is cluster.leader))
+def _streams(source: Cluster, target: Cluster) -> bool:
+    if source.leader is None or target.leader is None:
+        return False
+    return source.leader.streams_to(target.leader.application_name) is True
 
 
 def _lag_bytes(source: Cluster, target: Cluster) -> int | None:

@@ -140,6 +140,30 @@ class Cluster:
         self._since.clear()
         self.refresh()
 
+    def hand_over(self, wanted: str | None = None) -> None:
+        """In-region failover on request: a clean stop loses nothing, so the old writer follows as it is."""
+        old, new = self.leader, self._sync
+        if old is None or new is None or (wanted is not None and new.identifier != wanted):
+            raise ServerError(f"{self.identifier} has no synchronous standby to fail over to.")
+        self._emit(event(73, self.region, self.identifier, instance=new.identifier))
+        clean = old.stop()
+        self.promote(new)
+        if not clean:
+            old.kill()
+            self.mark_broken(old)
+        else:
+            self.start(old)
+        self._emit(event(71, self.region, self.identifier, instance=new.identifier))
+        self.on_new_leader(self)
+
+    def most_advanced(self) -> Server:
+        """The live member that received most; the leader when they are even."""
+        positions = {server: server.received_lsn() for server in self.members}
+        known = {server: position for server, position in positions.items() if position is not None}
+        if not known:
+            raise ServerError(f"No instance of {self.identifier} answers.")
+        return max(known, key=lambda server: (known[server], server is self.leader))
+
     def mark_broken(self, server: Server) -> None:
         """Its volume cannot follow the leader any more: the watcher rebuilds it."""
         self._broken.add(server.identifier)

@@ -28,6 +28,7 @@ from farshore.names import Names
 ENDPOINT_TTL_S = (
     5  # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/Aurora.Overview.Endpoints.html
 )
+ENDPOINT_WORD = "farshorelab"  # where AWS has a word of the account's own
 INSTANCES_MAX = 2
 READY_TIMEOUT_S = 60.0
 log = logging.getLogger(__name__)
@@ -67,14 +68,14 @@ class Fleet:
         self.on_event: list[Listener] = []
         self.sites = {region: Site(region, spawn) for region in names.regions}
         self.clusters: dict[str, Cluster] = {}
-        self.restored: dict[str, Server] = {}
+        self.restored: dict[tuple[str, str], Server] = {}
         self.writer: Cluster | None = None
+        self.global_name: str | None = None
         self._addresses = addresses
         self._tunnels = tunnels
         self._patience = patience or Patience()
         self._lock = threading.RLock()
         self._mouths: dict[tuple[str, Address], Address] = {}
-        self._restored_numbers: dict[str, int] = {}
         self._replication_password = secrets.token_urlsafe(24)
         self._masters: dict[str, bootstrap.Master] = {}
         for folder in ("pg", "run", "snapshots"):
@@ -82,23 +83,28 @@ class Fleet:
             (root / folder).chmod(0o755)
         authority = Authority(root / "tls")
         self.ca_file = authority.ca_file
-        self._tls = {
-            region: authority.issue(region, [*self._wildcards(region), names.writer_name])
-            for region in names.regions
-        }
+        self._tls = {region: authority.issue(region, self._certified(region)) for region in names.regions}
         self.changes = Changes(self, zombie_s)
 
     # Names
 
     def cluster_endpoint(self, region: str, cluster: str, *, reader: bool = False) -> str:
-        return f"{cluster}.cluster-{'ro-' if reader else ''}farshorelab.{region}.rds.amazonaws.com"
+        return f"{cluster}.cluster-{'ro-' if reader else ''}{ENDPOINT_WORD}.{region}.rds.amazonaws.com"
 
     def instance_endpoint(self, region: str, instance: str) -> str:
-        return f"{instance}.farshorelab.{region}.rds.amazonaws.com"
+        return f"{instance}.{ENDPOINT_WORD}.{region}.rds.amazonaws.com"
 
-    def _wildcards(self, region: str) -> list[str]:
+    def global_endpoint(self, identifier: str) -> str:
+        """The name that follows the writer, whatever its region."""
+        return f"{identifier}.global-{ENDPOINT_WORD}.global.rds.amazonaws.com"
+
+    def _certified(self, region: str) -> list[str]:
+        regional = [self.cluster_endpoint(region, "*", reader=reader) for reader in (False, True)]
         return [
-            f"*.{middle}farshorelab.{region}.rds.amazonaws.com" for middle in ("", "cluster-", "cluster-ro-")
+            *regional,
+            self.instance_endpoint(region, "*"),
+            self.global_endpoint("*"),
+            self.names.writer_name,
         ]
 
     def resolve(self, view: str, name: str) -> tuple[str, int] | None:
@@ -135,7 +141,23 @@ class Fleet:
         for server in itertools.chain(*(c.members for c in self.clusters.values()), self.restored.values()):
             if name == self.instance_endpoint(server.site.region, server.identifier):
                 return server
+        for (region, identifier), server in self.restored.items():
+            if name in [self.cluster_endpoint(region, identifier, reader=reader) for reader in (False, True)]:
+                return server
+        if self.writer and self.global_name and name == self.global_endpoint(self.global_name):
+            return self.writer.leader
         return None
+
+    @property
+    def port(self) -> int:
+        """Where every server listens."""
+        return self._addresses.pg_port
+
+    def server(self, region: str, identifier: str) -> Server | None:
+        """An instance by its DB instance identifier."""
+        members = self.clusters[region].members if region in self.clusters else []
+        restored = [server for (where, _), server in self.restored.items() if where == region]
+        return next((server for server in [*members, *restored] if server.identifier == identifier), None)
 
     def _upstream_name(self, server: Server) -> str:
         return self.instance_endpoint(server.site.region, server.identifier)
@@ -254,14 +276,13 @@ class Fleet:
 
     # Restored snapshots
 
-    def restore(self, region: str, identifier: str, saved: Path) -> Server:
-        """A server of its own on a copy of a saved volume, writable, streaming to and from nobody."""
+    def restore(self, region: str, cluster: str, identifier: str, saved: Path) -> Server:
+        """A server of its own on a copy of a saved volume: writable, streaming to and from nobody."""
         with self._lock:
-            taken = set(self._restored_numbers.values())
-            number = next(n for n in itertools.count(1) if n not in taken)
-            self._restored_numbers[identifier] = number
+            taken = {server.address.host for server in self.restored.values()}
+            number = next(n for n in itertools.count(1) if self._addresses.restored(n) not in taken)
             server = self._server(region, identifier, f"restored-{number}", self._addresses.restored(number))
-            self.restored[identifier] = server
+            self.restored[region, cluster] = server
         server.fill_from(saved)
         server.configure(server.live)
         server.start()
@@ -269,17 +290,54 @@ class Fleet:
         self.emit(event(5, region, identifier))
         return server
 
+    def save(self, region: str, identifier: str) -> Path:
+        """A manual snapshot: a base backup of the region's leader, put aside."""
+        leader = self.clusters[region].leader
+        if leader is None:
+            raise ServerError(f"There is no running instance in {region} to take a snapshot of.")
+        self.emit(event(74, region, identifier))
+        path = self.root / "snapshots" / f"{region}-manual-{identifier}"
+        leader.fetch(Upstream(self._upstream_name(leader), leader.address), path)
+        self.emit(event(75, region, identifier))
+        return path
+
+    # Single instances
+
+    def fail_over_in_region(self, region: str, wanted: str | None = None) -> None:
+        """FailoverDBCluster: the writer stops cleanly, its synchronous standby takes over, it follows."""
+        cluster = self.clusters[region]
+        with cluster.urgently():
+            cluster.hand_over(wanted)
+
+    def reboot(self, server: Server) -> None:
+        """Stop and start an instance where it is; a writer stays the writer."""
+        cluster = self.clusters.get(server.site.region)
+        if cluster is None or server not in cluster.members:
+            raise ServerError(f"{server.identifier} is not an instance of the global database.")
+        with cluster.urgently():
+            if not server.stop():
+                server.kill()
+            cluster.start(server)
+        self.emit(event(6, server.site.region, server.identifier))
+
+    def detach(self, region: str) -> None:
+        """RemoveFromGlobalCluster: a secondary becomes a writer of its own, a primary only leaves."""
+        cluster = self.clusters[region]
+        if cluster.role is Role.SECONDARY and cluster.members:
+            with cluster.urgently():
+                cluster.promote(cluster.most_advanced())
+
     def delete_instance(self, server: Server) -> None:
         """Stop an instance for good and drop its volume."""
         with self._lock:
             cluster = self.clusters.get(server.site.region)
-        if self.restored.get(server.identifier) is server:
-            del self.restored[server.identifier], self._restored_numbers[server.identifier]
-            server.kill()
-        elif cluster is not None and server in cluster.members:
+            self.restored = {key: kept for key, kept in self.restored.items() if kept is not server}
+        if cluster is not None and server in cluster.members:
             with cluster.urgently():
                 server.kill()
                 cluster.forget(server)
+        else:
+            server.kill()
         volume.remove(server.data.parent)
         self.emit(event(3, server.site.region, server.identifier))
 

@@ -68,10 +68,12 @@ class Server:
         """Copy the data directory of a stopped server (or the template)."""
         volume.copy(stopped, self.data)
 
-    def fetch(self, upstream: Upstream) -> Path:
+    def fetch(self, upstream: Upstream, to: Path | None = None) -> Path:
         """A base backup taken over TLS, beside the present volume, which stays in use until `adopt`."""
-        fresh = self.data.with_name("data.new")
+        fresh = to or self.data.with_name("data.new")
         volume.remove(fresh)
+        fresh.mkdir()
+        volume.own(fresh)
         self.site.run(
             [
                 self._binaries.program("pg_basebackup"),
