@@ -80,6 +80,7 @@ class Controller:
         self._seen: dict[str, tuple[str, int]] = {}
         self._record: Authority | None = None
         self._read_at_ms: int | None = None
+        self._read_at_wall_ms = 0
         self._cluster: GlobalCluster | None = None
         self._described_at_ms: int | None = None
         self._neighbour: Server | None = None
@@ -113,7 +114,7 @@ class Controller:
     def _read(self) -> None:
         self.page = self._world.journal.read()
         now = self._world.clock.now()
-        self._read_at_ms = now.mono_ms
+        self._read_at_ms, self._read_at_wall_ms = now.mono_ms, now.wall_ms
         self._accept(self.page.record)
         for region, sighting in self.page.sightings.items():
             if self._seen.get(region, ("", 0))[0] != sighting.sequence:
@@ -199,7 +200,8 @@ class Controller:
                 self._read_at_ms = None
                 return
             self._accept(step.record)
-            self._read_at_ms = self._world.clock.now().mono_ms
+            now = self._world.clock.now()
+            self._read_at_ms, self._read_at_wall_ms = now.mono_ms, now.wall_ms
             if before is None or before.last_event != step.record.last_event:
                 self._keep_event(step.record)
         self._act(step.action, facts)
@@ -267,7 +269,7 @@ class Controller:
         told = self._published
         if told is None or told[0] != is_home or now_ms - told[1] >= self._profile.metric_ms:
             self._published = (is_home, now_ms)
-            self._world.publisher.authority_home(is_home=is_home)
+            self._world.publisher.authority_home(is_home=is_home, read_at_ms=self._read_at_wall_ms)
 
 
 def _intent_of(record: Authority) -> tuple[int, int] | None:

@@ -86,5 +86,8 @@ class Cloud(Protocol):
 
 
 class Publisher(Protocol):
-    def authority_home(self, *, is_home: bool) -> None:
-        """Publish this region's word on whether authority is at home; must not block the caller."""
+    def authority_home(self, *, is_home: bool, read_at_ms: int) -> None:
+        """Publish this region's word on whether authority is at home, as of a read at that wall-clock time.
+
+        Must not block the caller.
+        """

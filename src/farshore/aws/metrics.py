@@ -18,17 +18,17 @@ class MetricPublisher:
         self._cloudwatch = cloudwatch
         self._namespace = namespace
         self._region = region
-        self._waiting: dict[str, float] = {}
+        self._waiting: dict[str, tuple[float, int]] = {}
         self._lock = threading.Lock()
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         threading.Thread(target=self._run, name="metrics", daemon=True).start()
 
-    def authority_home(self, *, is_home: bool) -> None:
-        self.publish(AUTHORITY_HOME, float(is_home))
+    def authority_home(self, *, is_home: bool, read_at_ms: int) -> None:
+        self.publish(AUTHORITY_HOME, float(is_home), read_at_ms)
 
-    def publish(self, metric: str, value: float) -> None:
+    def publish(self, metric: str, value: float, at_unix_ms: int) -> None:
         with self._lock:
-            self._waiting[metric] = value
+            self._waiting[metric] = (value, at_unix_ms)
         self._wake.put(None)
 
     def _run(self) -> None:
@@ -39,14 +39,15 @@ class MetricPublisher:
             if batch:
                 self._send(batch)
 
-    def _send(self, batch: dict[str, float]) -> None:
+    def _send(self, batch: dict[str, tuple[float, int]]) -> None:
         data = [
             {
                 "MetricName": metric,
                 "Dimensions": [{"Name": "Region", "Value": self._region}],
                 "Value": value,
+                "Timestamp": at_unix_ms / 1000,
             }
-            for metric, value in batch.items()
+            for metric, (value, at_unix_ms) in batch.items()
         ]
         try:
             self._cloudwatch.put_metric_data(Namespace=self._namespace, MetricData=data)

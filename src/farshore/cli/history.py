@@ -50,6 +50,7 @@ def _print(event: Event, *, as_json: bool) -> None:
             "action": event.action,
             "reason": event.reason,
             "by": event.by,
+            "detected_at_unix_ms": event.detected_at_ms,
         }
         print(json.dumps(line), flush=True)
         return

@@ -51,7 +51,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of history: a change of phase, holder or epoch, with its reason."""
+    """One line of history: a change of phase, holder or epoch, with its reason.
+
+    `detected_at_ms` is set on the claim of a lost holder: since when everything but the lease had spoken for the loss.
+    """
 
     version: int
     at_ms: int
@@ -61,6 +64,7 @@ class Event:
     action: str
     reason: str
     by: str
+    detected_at_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

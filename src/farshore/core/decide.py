@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from farshore.core import health
-from farshore.core.authority import Authority, Event, Phase
+from farshore.core.authority import Authority, Event, Phase, PlanKind
 from farshore.core.errors import InvariantError
 from farshore.core.facts import Facts, Now
 from farshore.core.invariants import check
@@ -32,7 +32,7 @@ def decide(record: Authority | None, facts: Facts, now: Now, profile: Profile, m
             after = row.apply(view)
             if after == record:
                 return Step(row.name, None, row.action, reason)
-            after = _stamped(record, after, row.name, reason, facts, now)
+            after = _stamped(view, after, row.name, reason)
             check(record, after)
             if after.phase is not row.target:
                 raise InvariantError(f"{row.name} leads to {row.target}, not to {after.phase}")
@@ -40,14 +40,26 @@ def decide(record: Authority | None, facts: Facts, now: Now, profile: Profile, m
     return Step("wait", None, Action.NOTHING, _why_waiting(view))
 
 
-def _stamped(
-    before: Authority, after: Authority, action: str, reason: str, facts: Facts, now: Now
-) -> Authority:
+def _stamped(view: View, after: Authority, action: str, reason: str) -> Authority:
+    before, now = view.record, view.now
     version = before.version + 1
     told_before = (before.epoch, before.phase, before.holder, before.degraded, before.plan)
     if (after.epoch, after.phase, after.holder, after.degraded, after.plan) == told_before:
         return replace(after, version=version)
-    event = Event(version, now.wall_ms, after.epoch, after.phase, after.holder, action, reason, facts.process)
+    detected_at_ms = None
+    if after.plan is not None and after.plan.kind is PlanKind.FAILOVER and before.phase is Phase.HELD:
+        detected_at_ms = now.wall_ms - health.loss_known_for_ms(view.facts, after.plan.source, view.profile)
+    event = Event(
+        version=version,
+        at_ms=now.wall_ms,
+        epoch=after.epoch,
+        phase=after.phase,
+        holder=after.holder,
+        action=action,
+        reason=reason,
+        by=view.facts.process,
+        detected_at_ms=detected_at_ms,
+    )
     return replace(after, version=version, last_event=event)
 
 

@@ -32,6 +32,16 @@ def endpoints_unreachable(facts: Facts, region: str, profile: Profile) -> bool:
     return seen is not None and seen.both_silent_for(profile.unreachable_after_ms)
 
 
+def loss_known_for_ms(facts: Facts, region: str, profile: Profile) -> int:
+    """How long observations have been stale and both endpoints unreachable, at once; 0 when they are not."""
+    holder, own = facts.observations.get(region), facts.observations.get(facts.me)
+    seen = own.endpoints.get(region) if own else None
+    if holder is None or seen is None or seen.writer_silent_ms is None or seen.reader_silent_ms is None:
+        return 0
+    silent_ms = min(seen.writer_silent_ms, seen.reader_silent_ms)
+    return max(0, min(holder.unchanged_ms - profile.stale_after_ms, silent_ms - profile.unreachable_after_ms))
+
+
 def writing_server(facts: Facts, region: str) -> Server | None:
     """The region's server, when it was reached and is not in recovery."""
     server = facts.servers.get(region)

@@ -228,7 +228,7 @@ class SimCloud:
 class SimPublisher:
     """Where DNS would hear it; the simulated clients look at the servers themselves."""
 
-    def authority_home(self, *, is_home: bool) -> None:
+    def authority_home(self, *, is_home: bool, read_at_ms: int) -> None:
         """Nobody listens yet."""
 
 
