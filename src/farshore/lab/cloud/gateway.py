@@ -29,7 +29,9 @@ class Addresses(Protocol):
     """What the cloud needs to know of the lab's addresses."""
 
     gateway_port: int
-    runtime: str
+
+    @property
+    def runtime(self) -> str: ...
 
     def view(self, view: str) -> str: ...
 
