@@ -16,6 +16,7 @@ from farshore.drill import product, scenarios
 from farshore.drill.errors import DrillUsageError
 from farshore.drill.options import DrillOptions
 from farshore.drill.run import run_drill
+from farshore.drill.workdir import workdir
 
 STANDIN = Path(__file__).with_name("standin.py")
 QUICK = replace(scenarios.PACES["fast"], steady_s=1.5, after_s=1.0, warm_up_s=15, recover_s=4, orphans_s=1)
@@ -132,6 +133,29 @@ def test_wrong_use_is_refused_in_one_line_before_anything_starts(changes, settin
     assert refused.value.setting == setting
     assert "\n" not in str(refused.value)
     assert children() == []
+
+
+def test_the_directory_of_a_killed_drill_goes_and_that_of_a_living_one_stays(scratch, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    program = f"""
+import os, tempfile
+from farshore.drill.workdir import workdir
+tempfile.tempdir = {str(scratch)!r}
+with workdir() as path:
+    print(path, flush=True)
+    input()
+"""
+    killed, living = (
+        subprocess.Popen([sys.executable, "-c", program], stdin=-1, stdout=-1, text=True) for _ in range(2)
+    )
+    killed_path, living_path = (Path(each.stdout.readline().strip()) for each in (killed, living))
+    killed.kill()
+    killed.wait()
+    with workdir() as mine:
+        assert not killed_path.exists()
+        assert sorted(scratch.iterdir()) == sorted([living_path, mine])
+    living.communicate("\n", timeout=10)
+    assert list(scratch.iterdir()) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

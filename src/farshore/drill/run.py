@@ -6,13 +6,11 @@ the reason, and whatever was started is ended, also by Ctrl-C.
 
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -29,6 +27,7 @@ from farshore.drill.options import DrillOptions
 from farshore.drill.product import CommandError, Follower, LabInfo, LagSampler
 from farshore.drill.progress import Progress
 from farshore.drill.terms import Fault  # noqa: TC001
+from farshore.drill.workdir import workdir
 
 EXIT_CODES = {"valid": 0, "invalid": 1, "unknown": 3}
 _USAGE = 2
@@ -93,11 +92,7 @@ class _Drill:
         self._options, self._scenario, self._pace = options, scenario, pace
         self._progress, self._closing = progress, closing
         self._started_unix_s = time.time()
-        self._directory = Path(
-            closing.enter_context(
-                tempfile.TemporaryDirectory(prefix="farshore-drill-", ignore_cleanup_errors=True)
-            )
-        )
+        self._directory = closing.enter_context(workdir())
         self._faults: list[Fault] = []
         self._survivor: Ledger | None = None
         self._orphans: OrphanList | None = None
