@@ -5,7 +5,7 @@ import time
 import uuid
 
 import pytest
-from test_transact import pay, rows, settings
+from payments import pay, rows, settings
 
 from farshore.client import Client, NameLookupError, Target
 from farshore.client.lanes import Board
