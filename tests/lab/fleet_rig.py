@@ -27,6 +27,7 @@ from farshore.lab.wan import Tunnels
 from farshore.names import Names
 
 EAST, WEST = "us-east-1", "us-west-2"
+ROOMY_BYTES = 2**31
 PASSWORD = "a-password-for-tests"
 
 
@@ -36,7 +37,7 @@ class Rig:
     addresses: Addresses
     links: LinkTable
     names: Names
-    root: Path
+    volumes: Path
     events: list[Event] = field(default_factory=list)
     saved: list[Saved] = field(default_factory=list)
 
@@ -90,14 +91,23 @@ def eventually(condition: Callable[[], Any], timeout_s: float = 20.0) -> Any:
         time.sleep(0.005)
 
 
+def memory() -> Path | None:
+    """A file system in memory, where there is a roomy one: the tests are not about the disk."""
+    shared = Path("/dev/shm")
+    roomy = shared.is_dir() and os.access(shared, os.W_OK) and shutil.disk_usage(shared).free > ROOMY_BYTES
+    return shared if roomy else None
+
+
 @contextmanager
 def rig(*, zombie_s: float = 0.5, patience: Patience | None = None) -> Iterator[Rig]:
     root = Path(tempfile.mkdtemp(prefix="farshore-test-"))
-    root.chmod(0o755)
+    volumes = Path(tempfile.mkdtemp(prefix="farshore-test-", dir=memory()))
+    for folder in (root, volumes):
+        folder.chmod(0o755)
     names = Names("t1")
     try:
         with Spawner() as spawn:
-            addresses, links = Addresses.claim(root), LinkTable()
+            addresses, links = Addresses.claim(root), LinkTable(one_way_ms=5.0, jitter_ms=0.0)
             tunnels = Tunnels(spawn=spawn, root=root, addresses=addresses, links=links)
             fleet = Fleet(
                 root=root,
@@ -107,10 +117,11 @@ def rig(*, zombie_s: float = 0.5, patience: Patience | None = None) -> Iterator[
                 addresses=addresses,
                 links=links,
                 tunnels=tunnels,
+                volumes=volumes,
                 zombie_s=zombie_s,
                 patience=patience,
             )
-            made = Rig(fleet, addresses, links, names, root)
+            made = Rig(fleet, addresses, links, names, volumes)
             fleet.on_event.append(made.events.append)
             fleet.changes.on_saved = made.saved.append
             try:
@@ -121,6 +132,7 @@ def rig(*, zombie_s: float = 0.5, patience: Patience | None = None) -> Iterator[
                 addresses.release()
     finally:
         shutil.rmtree(root)
+        shutil.rmtree(volumes)
 
 
 def boot(made: Rig) -> None:

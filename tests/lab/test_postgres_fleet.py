@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import psycopg
@@ -12,6 +13,7 @@ import pytest
 from fleet_rig import EAST, WEST, Rig, boot, eventually, rig, settled
 
 from farshore.lab.ports import OUTSIDE
+from farshore.lab.postgres import volume
 from farshore.lab.postgres.cluster import Patience, Role
 
 pytestmark = pytest.mark.lab
@@ -239,7 +241,7 @@ def test_region_loss_failover_zombie_snapshot_and_return(lab):
         assert lab.lose(WEST) == 2
         with pytest.raises(psycopg.OperationalError):
             write(west, "never")
-    lab.links.set_delay(EAST, WEST, 30.0, 0.0)
+    lab.links.set_delay(EAST, WEST, 5.0, 0.0)
     assert lab.fleet.changes.begin(lab.cluster(EAST), data_loss=True)
     assert first_write(lab, EAST, "survivor") < 1.0
     assert not has(lab, EAST, "orphan")
@@ -311,16 +313,38 @@ with rig() as made:
     made.fleet.create_cluster(EAST, "c", Master("dbadmin", "a-password", None))
     server = made.fleet.add_instance(EAST, "i")
     made.fleet.start_instance(server)
-    print(server.process.pid, made.root, flush=True)
+    print(server.process.pid, made.fleet.root, made.volumes, flush=True)
     time.sleep(60)
 """
 
 
+def shared_memory(pid):
+    rows = [line.split() for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]]
+    return [row for row in rows if row[4] == str(pid)]
+
+
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+
+
+@linux
+def test_a_killed_server_leaves_no_shared_memory(lab):
+    server = lab.cluster(EAST).leader
+    process = psutil.Process(server.process.pid)
+    assert shared_memory(process.pid)
+    assert not [
+        mapped.path for mapped in process.memory_maps() if mapped.path.startswith("/dev/shm/PostgreSQL")
+    ]
+    server.kill()
+    assert not shared_memory(process.pid)
+    settled(lab, WEST, EAST)
+
+
+@linux
 def test_kill_9_of_the_lab_takes_postgres_with_it(request):
     folder = str(request.path.parent)
     child = subprocess.Popen([sys.executable, "-c", CHILD, folder], stdout=subprocess.PIPE, text=True)
     try:
-        pid, root = child.stdout.readline().split()
+        pid, *folders = child.stdout.readline().split()
         tree = [psutil.Process(int(pid)), *psutil.Process(int(pid)).children(recursive=True)]
         assert len(tree) > 3
     finally:
@@ -329,4 +353,8 @@ def test_kill_9_of_the_lab_takes_postgres_with_it(request):
         child.stdout.close()
     _, left = psutil.wait_procs(tree, timeout=5)
     assert [process for process in left if process.status() != psutil.STATUS_ZOMBIE] == []
-    shutil.rmtree(root)
+    assert shared_memory(pid)
+    volume.release_all_memory(Path(folders[1]))  # as the next lab does when it clears a dead one's directory
+    assert not shared_memory(pid)
+    for folder in folders:
+        shutil.rmtree(folder)

@@ -299,7 +299,7 @@ def test_a_manual_snapshot_restores_to_a_cluster_of_its_own(lab, west):
         DBClusterIdentifier="again",
         Engine="aurora-postgresql",
     )
-    assert not list((lab.root / "snapshots").iterdir())
+    assert not list((lab.volumes / "snapshots").iterdir())
 
 
 def restore(lab, caller, snapshot):
@@ -392,6 +392,7 @@ def test_the_master_password_changes(lab, east):
     with lab.connect(EAST, password=changed) as home:
         assert home.execute("select 1").fetchone() == (1,)
     east.modify_db_cluster(DBClusterIdentifier=lab.names.cluster(EAST), MasterUserPassword=PASSWORD)
+    eventually(lambda: lab.connect(WEST).close() or True)  # it has crossed the WAN
 
 
 def test_everything_is_taken_apart_in_awss_order(lab, east, west):

@@ -22,6 +22,7 @@ INSTALLED = (
     "/opt/homebrew/opt/postgresql@{major}/bin",
     "/usr/local/opt/postgresql@{major}/bin",
 )
+ROOT_CACHES = (Path("/var/cache/farshore"), Path(tempfile.gettempdir(), "farshore-cache-0"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ def cache_dir() -> Path:
     Whoever else could write here could choose what we run, so a directory of another owner is refused.
     """
     if os.geteuid() == 0:
-        choices = [Path("/var/cache/farshore"), Path(tempfile.gettempdir(), "farshore-cache-0")]
+        choices = list(ROOT_CACHES)
     else:
         home = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
         choices = [Path(home, "farshore"), Path(tempfile.gettempdir(), f"farshore-cache-{os.geteuid()}")]

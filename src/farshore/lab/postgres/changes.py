@@ -108,6 +108,7 @@ class Changes:
             with target.urgently():
                 target.promote(target.most_advanced())
                 self._fleet.writer = target
+                source.stale = True
             self._emit(238, target, target)
             self._emit(397, target, target)
             self._spawn(lambda again: self._reintegrate(again, fenced=fenced), change)
@@ -180,7 +181,7 @@ class Changes:
             identifier = f"rds:unplanned-global-failover-{source.identifier}-{stamp}"
             fleet = self._fleet
             fleet.emit(event(168, source.region, identifier))
-            path = fleet.root / "snapshots" / f"{source.region}-{stamp}-{source.identifier}"
+            path = fleet.volumes / "snapshots" / f"{source.region}-{stamp}-{source.identifier}"
             volume.copy(leader.data, path)
             self.on_saved(Saved(identifier, source.identifier, source.region, path))
             fleet.emit(event(169, source.region, identifier))
@@ -203,6 +204,7 @@ class Changes:
             source.fenced = False
         leader = source.members[0]
         self._await(lambda: source.streaming(leader), REJOIN_TIMEOUT_S, source)
+        source.stale = False
         self._emit(241, target, source)
 
     # Switchover

@@ -60,6 +60,7 @@ class Cluster:
         self.upstream: Upstream | None = None
         self.writer_region = site.region
         self.fenced = False
+        self.stale = False  # of a timeline that lost to another: to be rebuilt from the new writer
         self.lock = threading.RLock()
         self.on_new_leader: Callable[[Cluster], None] = lambda _: None
         self.upstream_answers: Callable[[], bool] = lambda: False

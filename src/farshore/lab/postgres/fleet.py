@@ -46,7 +46,11 @@ class AddressBook(Protocol):
 
 
 class Fleet:
-    """The lab's PostgreSQL. Thread-safe; `on_event` hears of every RDS event, from whichever thread made it."""
+    """The lab's PostgreSQL. Thread-safe; `on_event` hears of every RDS event, from whichever thread made it.
+
+    Volumes and snapshots live under `volumes` (default: `root`), which its owner removes; sockets, certificates
+    and logs of tools under `root`. A returning old writer stays up for `zombie_s` before its volume is saved.
+    """
 
     def __init__(
         self,
@@ -58,6 +62,7 @@ class Fleet:
         addresses: AddressBook,
         links: Links,
         tunnels: Tunnels,
+        volumes: Path | None = None,
         zombie_s: float = 3.0,
         patience: Patience | None = None,
     ) -> None:
@@ -78,9 +83,10 @@ class Fleet:
         self._mouths: dict[tuple[str, Address], Address] = {}
         self._replication_password = secrets.token_urlsafe(24)
         self._masters: dict[str, bootstrap.Master] = {}
-        for folder in ("pg", "run", "snapshots"):
-            (root / folder).mkdir(mode=0o755, parents=True, exist_ok=True)
-            (root / folder).chmod(0o755)
+        self.volumes = volumes or root
+        for folder in (root / "run", self.volumes / "pg", self.volumes / "snapshots"):
+            folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+            folder.chmod(0o755)
         authority = Authority(root / "tls")
         self.ca_file = authority.ca_file
         self._tls = {region: authority.issue(region, self._certified(region)) for region in names.regions}
@@ -272,7 +278,7 @@ class Fleet:
             tls=self._tls[region],
             replication_password=self._replication_password,
         )
-        return Server(identifier, self.sites[region], self.binaries, self.root / "pg" / folder, fixed)
+        return Server(identifier, self.sites[region], self.binaries, self.volumes / "pg" / folder, fixed)
 
     # Restored snapshots
 
@@ -296,7 +302,7 @@ class Fleet:
         if leader is None:
             raise ServerError(f"There is no running instance in {region} to take a snapshot of.")
         self.emit(event(74, region, identifier))
-        path = self.root / "snapshots" / f"{region}-manual-{identifier}"
+        path = self.volumes / "snapshots" / f"{region}-manual-{identifier}"
         leader.fetch(Upstream(self._upstream_name(leader), leader.address), path)
         self.emit(event(75, region, identifier))
         return path
@@ -371,6 +377,7 @@ class Fleet:
         self.changes.close()
         for cluster in self.clusters.values():
             cluster.close()
+        volume.release_all_memory(self.volumes)
 
     # The global database
 
@@ -379,8 +386,8 @@ class Fleet:
         return self.changes.current
 
     def connected(self, cluster: Cluster) -> bool:
-        """AWS's SynchronizationStatus: False while a member of the old timeline waits to be rebuilt."""
-        return cluster is self.writer or cluster.role is Role.SECONDARY
+        """AWS's SynchronizationStatus: False until a member of the old timeline is rebuilt and streams again."""
+        return not cluster.stale
 
     def emit(self, happened: Event) -> None:
         log.info("%s %s %s", happened.event_id, happened.region, happened.message)

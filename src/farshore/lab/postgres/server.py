@@ -116,6 +116,7 @@ class Server:
         """Start and wait until it accepts connections (read-only ones, on a standby)."""
         if self.alive():
             return
+        volume.release_memory(self.data)
         (self.data / "postmaster.pid").unlink(missing_ok=True)
         for left in self.fixed.socket_dir.iterdir():
             left.unlink()
@@ -137,6 +138,7 @@ class Server:
     def kill(self) -> None:
         if self.process is not None:
             self.process.kill()
+            volume.release_memory(self.data)
 
     def freeze(self) -> None:
         """SIGSTOP to the whole server, as a stalled machine would look."""

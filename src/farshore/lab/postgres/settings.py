@@ -17,6 +17,7 @@ SHARED: dict[str, str | int | bool] = {
     "max_connections": 150,
     "superuser_reserved_connections": 5,
     "shared_buffers": "48MB",
+    "dynamic_shared_memory_type": "mmap",  # files in the volume: a killed server leaves nothing in /dev/shm
     "max_wal_senders": 12,
     "max_worker_processes": 8,  # a standby may not have fewer than initdb wrote down
     "max_parallel_workers": 0,

@@ -1,5 +1,6 @@
 """Data directories: an initialised template made once per PostgreSQL, and copies that the server user owns."""
 
+import ctypes
 import os
 import re
 import shutil
@@ -25,6 +26,7 @@ INITDB: tuple[str, ...] = (
     "--no-sync",
     "--wal-segsize=4",
 )
+IPC_RMID = 0
 SIGNALS = ("standby.signal", "recovery.signal")
 
 
@@ -80,6 +82,29 @@ def copy(source: Path, target: Path) -> None:
 
 def remove(path: Path) -> None:
     shutil.rmtree(path, ignore_errors=True)
+
+
+def release_memory(data: Path) -> None:
+    """Remove the System V segment a killed server left: they outlive processes, and a machine has only 4096.
+
+    The segment is the one that this volume's postmaster created, so nobody else's can be hit.
+    """
+    try:
+        lines = (data / "postmaster.pid").read_text().splitlines()
+        pid, (key, identifier) = lines[0], lines[6].split()
+        table = Path("/proc/sysvipc/shm").read_text().splitlines()[1:]
+    except (OSError, IndexError, ValueError):
+        return
+    for row in table:
+        columns = row.split()
+        if (columns[0], columns[1], columns[4], columns[6]) == (key, identifier, pid, "0"):
+            ctypes.CDLL(None).shmctl(int(identifier), IPC_RMID, None)
+
+
+def release_all_memory(root: Path) -> None:
+    """The same for every volume below a directory: for what a killed lab left behind."""
+    for found in root.glob("pg/*/data/postmaster.pid"):
+        release_memory(found.parent)
 
 
 def make_standby(data: Path) -> None:
