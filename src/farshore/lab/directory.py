@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from farshore.core.errors import FarshoreError, RefusedError, UsageError
+from farshore.lab.postgres.volume import release_all_memory
 
 LOCK = "lock"
 
@@ -72,6 +73,7 @@ def sweep() -> None:
     """Remove the directories of labs that died without cleaning up."""
     for path in home().iterdir():
         if path.is_dir() and (path / LOCK).exists() and not _is_held(path):
+            release_all_memory(path)
             shutil.rmtree(path, ignore_errors=True)
 
 
