@@ -49,8 +49,18 @@ def standin(monkeypatch, scratch):
     return lambda faults: monkeypatch.setenv("STANDIN_FAULTS", faults)
 
 
+BEFORE: set[int] = set()
+
+
+@pytest.fixture(autouse=True)
+def _others_processes():
+    """Servers that other tests of this session keep running are not the drill's."""
+    BEFORE.clear()
+    BEFORE.update(child.pid for child in psutil.Process().children())
+
+
 def children() -> list[str]:
-    return [" ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)]
+    return [" ".join(child.cmdline()) for child in psutil.Process().children() if child.pid not in BEFORE]
 
 
 def drill(tmp_path) -> tuple[int, dict]:
