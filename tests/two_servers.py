@@ -311,6 +311,10 @@ class Relay:
         self.mute_below = self.connections
 
     async def _serve(self, reader, writer) -> None:
+        with contextlib.suppress(asyncio.CancelledError):  # close() ends it so
+            await self._forward(reader, writer)
+
+    async def _forward(self, reader, writer) -> None:
         number = self.connections
         self.connections += 1
         await asyncio.sleep(2 * self.one_way_s)  # the handshake's round trip

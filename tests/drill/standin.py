@@ -6,160 +6,21 @@ misbehaves: STANDIN_FAULTS names what it gets wrong. State is kept in STANDIN_DI
 
 import json
 import os
-import signal
 import socket
-import socketserver
 import sys
-import threading
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from ledger_kit import APP_USER
-
-from two_servers import HOME, NAMES, PASSWORD, STANDBY, WRITER_NAME, NameServer, pair
-
+LAB = Path(__file__).with_name("standin_lab.py")
 STATE = Path(os.environ["STANDIN_DIR"])
 WRONG = os.environ.get("STANDIN_FAULTS", "").split(",")
 JOURNAL, ORPHANS, PORT = STATE / "journal.jsonl", STATE / "orphans.json", STATE / "port"
-
-
-def write_event(version: int, epoch: int, phase: str, holder: str | None, reason: str) -> None:
-    event = {"version": version, "at_unix_ms": time.time_ns() // 10**6, "epoch": epoch, "phase": phase}
-    event |= {"holder": holder, "action": phase.lower(), "reason": reason, "by": "standin"}
-    with JOURNAL.open("a") as file:
-        file.write(json.dumps(event) + "\n")
-
-
-class StandIn:
-    def __init__(self, servers, names: NameServer) -> None:
-        self.servers, self.names = servers, names
-        self.residents: list[tuple[str, int]] = []
-        self.threads: list[threading.Thread] = []
-
-    def lose(self, region: str) -> dict:
-        at_monotonic_ns = time.monotonic_ns()
-        gone = [pid for where, pid in self.residents if where == region]
-        if "toothless" in WRONG:
-            return {"at_monotonic_ns": at_monotonic_ns, "bit": {"servers": 0, "residents": 0}}
-        self.servers.keepers[0].stopped.set()
-        self.servers.home.kill()
-        for pid in gone:
-            os.kill(pid, signal.SIGKILL)
-        if "no failover" not in WRONG:
-            self.threads.append(threading.Thread(target=self.fail_over, daemon=True))
-            self.threads[-1].start()
-        return {"at_monotonic_ns": at_monotonic_ns, "bit": {"servers": 1, "residents": len(gone)}}
-
-    def fail_over(self) -> None:
-        time.sleep(0.5)
-        write_event(2, 2, "CLAIMED", None, "the home region is silent")
-        self.servers.promote()
-        write_event(3, 2, "PROMOTED", None, "the standby writes")
-        self.servers.keep(self.servers.standby, STANDBY, 2, ttl_s=5)
-        write_event(4, 2, "HELD", STANDBY, "the lease is granted")
-        self.names.aliases[WRITER_NAME] = NAMES[STANDBY]
-
-    def heal(self) -> dict:
-        at_monotonic_ns = time.monotonic_ns()
-        self.servers.home.start()
-        held = {str(row[0]) for row in self.servers.home.sql("SELECT id FROM ledger.transfer")}
-        kept = {str(row[0]) for row in self.servers.standby.sql("SELECT id FROM ledger.transfer")}
-        orphans = [
-            {
-                "xid": 1,
-                "committed_at": None,
-                "rows": [{"table": "ledger.transfer", "key": {"id": key}, "state": "missing"}],
-            }
-            for key in sorted(held - kept)
-        ]
-        if "invented orphan" in WRONG:
-            orphans += [
-                {
-                    "xid": 1,
-                    "committed_at": None,
-                    "rows": [{"table": "ledger.transfer", "key": {"id": min(kept)}, "state": "missing"}],
-                }
-            ]
-        answer = {"epoch": 2, "lost_region": HOME, "source": "rds:standin", "complete": True}
-        ORPHANS.write_text(json.dumps({**answer, "orphans": orphans}))
-        return {"at_monotonic_ns": at_monotonic_ns}
-
-    def obey(self, order: list) -> dict:
-        match order:
-            case ["resident", region, pid]:
-                self.residents.append((region, pid))
-                return {}
-            case ["lab", "fault", "region-loss", region, *_]:
-                return self.lose(region)
-            case ["lab", "fault", "heal", *_]:
-                return self.heal()
-            case ["guard", "install", *words]:
-                with self.servers.home.admin() as connection:
-                    connection.execute("SELECT farshore.set_enforcing(true)")
-                    for table in words[1::2]:
-                        connection.execute("SELECT farshore.guard(%s)", (table,))
-                return {}
-        raise ValueError(order)
-
-
-def serve(standin: StandIn) -> None:
-    class Handler(socketserver.StreamRequestHandler):
-        def handle(self) -> None:
-            self.wfile.write(json.dumps(standin.obey(json.loads(self.rfile.readline()))).encode())
-
-    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
-    PORT.write_text(str(server.server_address[1]))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
 
 
 def ask(order: list) -> dict:
     with socket.create_connection(("127.0.0.1", int(PORT.read_text()))) as line:
         line.sendall(json.dumps(order).encode() + b"\n")
         return json.loads(line.makefile().read())
-
-
-def run_lab(words: list[str]) -> None:
-    if "refusing" in WRONG:
-        print("farshore: --postgres '9': too old, use 15 or newer.", file=sys.stderr)
-        sys.exit(2)
-    options = dict(zip(words[::2], words[1::2], strict=True))
-    with pair("") as servers:
-        names = NameServer()
-        with servers.home.admin() as connection:
-            connection.execute(f"CREATE ROLE {APP_USER} LOGIN PASSWORD '{PASSWORD}'")
-        servers.caught_up()
-        serve(StandIn(servers, names))
-        write_event(1, 1, "HELD", HOME, "first boot")
-        views = (HOME, STANDBY, "outside")
-        info = {
-            "name": options["--name"],
-            "profile": options["--profile"],
-            "cadence": int(options["--cadence"]),
-            "postgres_version": "17.10",
-            "home_region": HOME,
-            "standby_region": STANDBY,
-            "writer_name": WRITER_NAME,
-            "port": servers.home.port,
-            "ttl_s": 1,
-            "sslrootcert": str(servers.certificate),
-            "dns": dict.fromkeys(views, names.address),
-            "endpoints": {region: {"writer": NAMES[region]} for region in (HOME, STANDBY)},
-            "database": {
-                "dbname": "postgres",
-                "admin_user": "postgres",
-                "admin_password": PASSWORD,
-                "app_user": APP_USER,
-                "app_password": PASSWORD,
-            },
-            "env": {view: {} for view in views},
-            "link_one_way_ms": 0.0,
-        }
-        print(json.dumps({"event": "progress", "text": "two servers run"}), flush=True)
-        print(json.dumps({"event": "ready", "lab": info}), flush=True)
-        while os.read(0, 4096):
-            pass
 
 
 def follow() -> None:
@@ -175,7 +36,7 @@ def follow() -> None:
 def main(words: list[str]) -> None:
     match words:
         case ["lab", "run", "--json", "--until-eof", *options]:
-            run_lab(options)
+            os.execv(sys.executable, [sys.executable, str(LAB), *options])
         case ["lab", "exec", region, "--lab", _, "--", *command]:
             ask(["resident", region, os.getpid()])
             os.execvp(command[0], command)
