@@ -263,16 +263,34 @@ def heal(region: str, *, lab: Which = None, as_json: Json = False) -> None:
     _fault("heal", region, lab, as_json=as_json)
 
 
+@fault_app.command()
+def stall(seconds: float, *, lab: Which = None, as_json: Json = False) -> None:
+    """Stall every WAN link: nothing arrives for SECONDS, then all of it. Heals by itself."""
+    _order({"fault": "stall", "seconds": seconds}, lab, as_json=as_json)
+
+
+@fault_app.command()
+def cut(place: str, other: str, *, lab: Which = None, as_json: Json = False) -> None:
+    """Cut the WAN link between two regions (the witness region included); `join` heals it."""
+    _order({"fault": "cut", "places": [place, other]}, lab, as_json=as_json)
+
+
+@fault_app.command()
+def join(place: str, other: str, *, lab: Which = None, as_json: Json = False) -> None:
+    """Join a link that was cut; what was held is delivered."""
+    _order({"fault": "join", "places": [place, other]}, lab, as_json=as_json)
+
+
 def _fault(fault: str, region: str, lab: str | None, *, as_json: bool) -> None:
+    _order({"fault": fault, "region": region}, lab, as_json=as_json)
+
+
+def _order(order: dict[str, Any], lab: str | None, *, as_json: bool) -> None:
     with reported():
         from farshore.lab import control, directory
 
-        done = control.ask(directory.find(lab), {"order": "fault", "fault": fault, "region": region})
-        show(
-            done,
-            as_json=as_json,
-            words=lambda d: f"{d['fault']} {d['region']}: {json.dumps(d.get('bit', 'done'))}",
-        )
+        done = control.ask(directory.find(lab), {"order": "fault", **order})
+        show(done, as_json=as_json, words=lambda d: f"{d['fault']}: {json.dumps(d)}")
 
 
 @app.command("exec", context_settings={"ignore_unknown_options": True})

@@ -1,5 +1,6 @@
 """A lab: both regions on this computer. Assembles network, servers, DNS and cloud, and takes orders."""
 
+import itertools
 import os
 import threading
 import time
@@ -200,6 +201,10 @@ class Lab:
                 return self._lose(self._region(region))
             case {"order": "fault", "fault": "heal", "region": region}:
                 return self._heal(self._region(region))
+            case {"order": "fault", "fault": "stall", "seconds": float(seconds)}:
+                return self._stall(seconds)
+            case {"order": "fault", "fault": "cut" | "join" as what, "places": [str(a), str(b)]}:
+                return self._partition(what, a, b)
             case {"order": "stop"}:
                 self.stopped.set()
                 return {"stopping": True}
@@ -231,6 +236,22 @@ class Lab:
                 "connections": connections,
             },
         }
+
+    def _stall(self, seconds: float) -> control.Order:
+        """Nothing is delivered on any WAN link for a while; what was sent arrives afterwards."""
+        places = (*self.names.regions, self.names.witness_region)
+        for a, b in itertools.combinations(places, 2):
+            self.links.stall(a, b, seconds)
+        return {"fault": "stall", "seconds": seconds, "at_unix_ns": time.time_ns()}
+
+    def _partition(self, what: str, a: str, b: str) -> control.Order:
+        places = (*self.names.regions, self.names.witness_region)
+        if a == b or not {a, b} <= set(places):
+            raise UsageError(
+                f"{a!r} and {b!r} are not two places joined by a WAN link; use {', '.join(places)}."
+            )
+        (self.links.cut if what == "cut" else self.links.join)(a, b)
+        return {"fault": what, "places": [a, b], "at_unix_ns": time.time_ns()}
 
     def _heal(self, region: str) -> control.Order:
         self.links.heal(region)

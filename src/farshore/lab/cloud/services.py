@@ -56,16 +56,17 @@ _RDS = Service(
             "CreateGlobalCluster DescribeGlobalClusters ModifyGlobalCluster DeleteGlobalCluster"
             " FailoverGlobalCluster SwitchoverGlobalCluster RemoveFromGlobalCluster"
             " CreateDBCluster DescribeDBClusters DeleteDBCluster CreateDBInstance DescribeDBInstances"
-            " DeleteDBInstance DescribeDBClusterSnapshots RestoreDBClusterFromSnapshot DescribeEvents",
+            " DeleteDBInstance FailoverDBCluster RebootDBInstance DescribeEvents"
+            " CreateDBClusterSnapshot CopyDBClusterSnapshot DeleteDBClusterSnapshot DescribeDBClusterSnapshots"
+            " RestoreDBClusterFromSnapshot ModifyDBCluster",
         ),
         _stored(
             "kept as given; the servers do not change",
-            "ModifyDBCluster ModifyDBInstance CreateDBSubnetGroup DescribeDBSubnetGroups ModifyDBSubnetGroup"
+            "ModifyDBInstance CreateDBSubnetGroup DescribeDBSubnetGroups ModifyDBSubnetGroup"
             " DeleteDBSubnetGroup CreateDBClusterParameterGroup DescribeDBClusterParameterGroups"
             " DescribeDBClusterParameters ModifyDBClusterParameterGroup DeleteDBClusterParameterGroup"
             " CreateDBParameterGroup DescribeDBParameterGroups DescribeDBParameters ModifyDBParameterGroup"
-            " DeleteDBParameterGroup CreateDBClusterSnapshot CopyDBClusterSnapshot DeleteDBClusterSnapshot"
-            " DescribeOrderableDBInstanceOptions AddTagsToResource ListTagsForResource RemoveTagsFromResource",
+            " DeleteDBParameterGroup DescribeOrderableDBInstanceOptions AddTagsToResource ListTagsForResource RemoveTagsFromResource",
         ),
     ),
 )
