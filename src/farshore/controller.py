@@ -83,9 +83,10 @@ class Controller:
         self._read_at_wall_ms = 0
         self._cluster: GlobalCluster | None = None
         self._described_at_ms: int | None = None
-        self._neighbour: Server | None = None
+        self._neighbour: tuple[Server, int] | None = None
         self._published: tuple[bool, int] | None = None
         self._sent: tuple[int, int] | None = None
+        self._kept_version = 0
         self._told = ""
         self._describing = Errand("describe", self._describe, world.background)
         self._asking = Errand("neighbour", self._ask_neighbour, world.background)
@@ -116,6 +117,8 @@ class Controller:
         now = self._world.clock.now()
         self._read_at_ms, self._read_at_wall_ms = now.mono_ms, now.wall_ms
         self._accept(self.page.record)
+        if self.page.record is not None:
+            self._keep_event(self.page.record)
         for region, sighting in self.page.sightings.items():
             if self._seen.get(region, ("", 0))[0] != sighting.sequence:
                 self._seen[region] = (sighting.sequence, now.mono_ms)
@@ -164,26 +167,37 @@ class Controller:
         return self._cluster if age_ms is not None and age_ms < fresh_ms else None
 
     def _describe(self) -> None:
-        found = self._world.cloud.describe()
-        self._cluster, self._described_at_ms = found, self._world.clock.now().mono_ms
+        """As old as its question: a process frozen over the reply must not take it for news."""
+        asked_ms = self._world.clock.now().mono_ms
+        self._cluster, self._described_at_ms = self._world.cloud.describe(), asked_ms
 
     def _ask_servers(self, record: Authority | None, facts: Facts) -> dict[str, Server]:
         """This region's own server at once; the neighbour's only when its keeper is late, and never waited for."""
         found: dict[str, Server] = {}
-        mine = self._world.databases[self._region].inspect(self._profile.renew_ms)
+        keeps = record is not None and record.holder == self._region
+        patience_ms = self._profile.lease_ttl_ms // 2 if keeps else self._profile.renew_ms
+        mine = self._world.databases[self._region].inspect(patience_ms)
         if mine is not None:
             found[self._region] = mine
         is_late = facts.lease_unchanged_ms * 2 >= self._profile.lease_ttl_ms
         if record is not None and record.holder not in (None, self._region) and is_late:
             neighbour, self._neighbour = self._neighbour, None
-            if neighbour is not None:
-                found[neighbour.region] = neighbour
+            if neighbour is not None and self._world.clock.now().mono_ms - neighbour[1] < self._too_old_ms:
+                found[neighbour[0].region] = neighbour[0]
             self._asking.start()
         return found
 
+    @property
+    def _too_old_ms(self) -> int:
+        """An answer takes half a lease at most, and half a lease later it is no news."""
+        return self._profile.lease_ttl_ms
+
     def _ask_neighbour(self) -> None:
-        other = self._world.databases[self._names.other(self._region)]
-        self._neighbour = other.inspect(self._profile.lease_ttl_ms // 2)
+        asked_ms = self._world.clock.now().mono_ms
+        server = self._world.databases[self._names.other(self._region)].inspect(
+            self._profile.lease_ttl_ms // 2
+        )
+        self._neighbour = None if server is None else (server, asked_ms)
 
     # --- record and act ------------------------------------------------------------------------------------------
 
@@ -202,12 +216,14 @@ class Controller:
             self._accept(step.record)
             now = self._world.clock.now()
             self._read_at_ms, self._read_at_wall_ms = now.mono_ms, now.wall_ms
-            if before is None or before.last_event != step.record.last_event:
-                self._keep_event(step.record)
+            self._keep_event(step.record)
         self._act(step.action, facts)
 
     def _keep_event(self, record: Authority) -> None:
-        """Off the path: the record itself carries its last event, so a crash here loses a line, not a fact."""
+        """Off the path, by whoever sees it first in the record: its writer may have died or not heard of it."""
+        if record.last_event.version <= self._kept_version:
+            return
+        self._kept_version = record.last_event.version
 
         def put() -> None:
             try:
@@ -242,12 +258,17 @@ class Controller:
 
     def _promote(self, record: Authority) -> None:
         plan = record.plan
-        if plan is None or plan.intent is None or self._world.clock.now().wall_ms >= plan.intent.not_after_ms:
+        if plan is None or plan.intent is None:
             return
+        target, not_after_ms = plan.target, plan.intent.not_after_ms
         self._sent = _intent_of(record)
-        self._world.background("promote", lambda: self._send_promotion(plan.target))
+        self._world.background("promote", lambda: self._send_promotion(target, not_after_ms))
 
-    def _send_promotion(self, target: str) -> None:
+    def _send_promotion(self, target: str, not_after_ms: int) -> None:
+        """The time is looked at last: Lambda may have frozen this process between the record and here (H6)."""
+        if self._world.clock.now().wall_ms >= not_after_ms:
+            log("promotion-too-late", target=target)
+            return
         try:
             self._world.cloud.promote(target)
         except UnknownOutcomeError as error:
@@ -263,7 +284,7 @@ class Controller:
     def _publish(self) -> None:
         """Only what a consistent read or our own write has just said (CORRECTNESS.md section 3)."""
         record, now_ms = self._record, self._world.clock.now().mono_ms
-        if record is None:
+        if record is None or self._read_at_ms is None:
             return
         is_home = record.region_of_record == self._names.home_region
         told = self._published

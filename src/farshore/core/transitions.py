@@ -100,13 +100,20 @@ def _renewed(view: View) -> Authority:
     record = view.record
     if record.holder is None:
         raise ValueError(f"renewal without a holder at version {record.version}")
-    lag_ms = view.facts.servers[record.holder].lag_ms
     return replace(
         record,
         renewal_seq=record.renewal_seq + 1,
         renewed_at_ms=view.now.wall_ms,
-        lag_ms=record.lag_ms if lag_ms is None else lag_ms,
+        lag_ms=_lag_ms(view, record.holder),
     )
+
+
+def _lag_ms(view: View, holder: str) -> int | None:
+    """A lag that the writer cannot tell has grown, at most, by the time since the last renewal (H11)."""
+    record, told_ms = view.record, view.facts.servers[holder].lag_ms
+    if told_ms is not None or record.lag_ms is None:
+        return told_ms
+    return record.lag_ms + max(0, view.now.wall_ms - record.renewed_at_ms)
 
 
 def _holder_is_lost(view: View) -> bool:
@@ -171,15 +178,13 @@ def _zombie_here(view: View) -> bool:
     )
 
 
-def _rejoined(view: View) -> bool:
+def _all_connected(view: View) -> bool:
     cluster = view.facts.cluster
-    return (
-        view.record.degraded
-        and view.facts.me == view.record.holder
-        and cluster is not None
-        and cluster.synchronized
-        and cluster.moving is None
-    )
+    return cluster is not None and cluster.synchronized and cluster.moving is None
+
+
+def _rejoined(view: View) -> bool:
+    return view.record.degraded and view.facts.me == view.record.holder and _all_connected(view)
 
 
 # --- CLAIMED and PROMOTING --------------------------------------------------------------------------------------
@@ -211,7 +216,7 @@ def _held_by_target(view: View) -> Authority:
         plan=None,
         renewal_seq=record.renewal_seq + 1,
         renewed_at_ms=view.now.wall_ms,
-        degraded=plan.kind is PlanKind.FAILOVER,
+        degraded=plan.kind is PlanKind.FAILOVER or not _all_connected(view),
         lag_ms=None,
     )
 
@@ -297,7 +302,7 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         "renew-for-holder", Phase.HELD, Phase.HELD, _neighbour_may_renew, _renewed, Action.RENEW,
-        "the keeper of {holder} is {unchanged_ms} ms late, {me} reaches the writer and renews for it",
+        "no renewal by the keeper of {holder} for {unchanged_ms} ms; {me} reaches its writer and renews for it",
     ),
     Row(
         "claim-lost-holder", Phase.HELD, Phase.CLAIMED, _holder_is_lost, _claim_lost_holder, Action.NOTHING,

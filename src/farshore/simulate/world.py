@@ -155,7 +155,8 @@ class SimJournal:
         return True
 
     def put_event(self, event: Event) -> None:
-        self.world.events.append(event)
+        if event not in self.world.events:
+            self.world.events.append(event)
 
     def put_presence(self, presence: Presence) -> None:
         raise NotImplementedError(presence)

@@ -1,0 +1,154 @@
+"""P4 and P5: what is old, or was read before a freeze, moves nothing and vouches for nothing."""
+
+import dataclasses
+
+from farshore.core.authority import Phase
+from farshore.core.errors import UnknownOutcomeError
+from farshore.core.profile import FAST
+from farshore.simulate.world import HOME, STANDBY, Actor, SimWorld, run
+
+
+def start(world: SimWorld) -> dict[str, Actor]:
+    return {region: Actor(world.controller(region, f"{region}/1")) for region in (HOME, STANDBY)}
+
+
+def one_writer(world: SimWorld):
+    def watch() -> None:
+        writing = [server.region for server in world.servers.values() if server.may_write()]
+        assert len(writing) <= 1, f"{writing} both accept writes at {world.clock.mono_ms} ms"
+
+    return watch
+
+
+def test_a_lag_last_heard_of_long_ago_has_grown_since():
+    """The standby stops streaming, the writer reports no lag any more; the last small one must not vouch for ever."""
+    world = SimWorld()
+    actors = start(world)
+    run(world, actors, 3000, one_writer(world))
+    world.servers[HOME].lag_ms = None
+    run(world, actors, 3000 + FAST.loss_budget_ms, one_writer(world))
+    assert world.record.lag_ms >= FAST.loss_budget_ms - 2 * FAST.renew_ms
+    world.lost.add(HOME)
+    run(world, actors, 16_000, one_writer(world))
+    assert world.record.epoch == 1
+    assert world.promotions_sent == 0
+
+
+def test_a_lag_unknown_for_a_moment_still_allows_the_failover():
+    """H11: at a region loss the last lags are unknown."""
+    world = SimWorld()
+    actors = start(world)
+    run(world, actors, 3000, one_writer(world))
+    world.servers[HOME].lag_ms = None
+    run(world, actors, 3900, one_writer(world))
+    world.lost.add(HOME)
+    run(world, actors, 8000, one_writer(world))
+    assert world.record.holder == STANDBY
+
+
+def test_the_neighbours_word_of_long_ago_renews_nothing():
+    """It was asked in a late moment and answered when nobody was late any more; then the region is lost."""
+    world = SimWorld()
+    actors = start(world)
+    run(world, actors, 3000, one_writer(world))
+    standby = actors[STANDBY].controller
+    standby._ask_neighbour()
+    run(world, actors, 6000, one_writer(world))
+    before = world.record
+    world.lost.add(HOME)
+    # The tick falls where the neighbour may renew already.
+    actors[STANDBY].due_ms = 6000 + FAST.lease_ttl_ms * 7 // 10
+    run(world, actors, 6000 + FAST.lease_ttl_ms * 7 // 10 + 50, one_writer(world))
+    assert world.record.renewal_seq == before.renewal_seq
+
+
+def test_what_the_control_plane_said_before_a_freeze_is_old_after_it():
+    world = SimWorld()
+    controller = world.controller(HOME, "frozen")
+    describe = controller._world.cloud.describe
+
+    def frozen_before_the_reply_is_taken():
+        found = describe()
+        world.clock.mono_ms += 60_000
+        return found
+
+    controller._world.cloud.describe = frozen_before_the_reply_is_taken
+    controller._record = None
+    controller._describe()
+    assert world.clock.mono_ms - controller._described_at_ms >= 60_000
+
+
+def test_a_promotion_frozen_on_its_way_is_not_sent_after_its_time():
+    """H6: Lambda freezes the process between the record and the request, another finishes, this one wakes."""
+    world = SimWorld()
+    actors = start(world)
+    run(world, actors, 3000, one_writer(world))
+    frozen = []
+    controller = actors[STANDBY].controller
+    controller._world = dataclasses.replace(
+        controller._world,
+        background=lambda name, work: frozen.append(work) if name == "promote" else work(),
+    )
+    world.lost.add(HOME)
+    run(world, actors, 5500, one_writer(world))
+    assert world.record.phase is Phase.PROMOTING
+    assert len(frozen) == 1
+    actors[STANDBY] = Actor(world.controller(STANDBY, "next"), due_ms=world.clock.mono_ms)
+    run(world, actors, 6500, one_writer(world))
+    assert world.record.holder == STANDBY
+    world.lost.clear()
+    world.writer = HOME  # the role has moved on
+    world.advance(FAST.intent_not_after_ms)
+    sent = world.promotions_sent
+    frozen[0]()
+    assert world.promotions_sent == sent
+
+
+def test_a_lost_compare_and_set_publishes_nothing():
+    """P6: it has just proved that the record in hand is old."""
+    world = SimWorld()
+    actors = start(world)
+    run(world, actors, 3000, one_writer(world))
+    said = []
+    controller = actors[HOME].controller
+    controller._world.publisher.authority_home = lambda **word: said.append(word)
+    controller._published = None
+    world.record = dataclasses.replace(world.record, version=world.record.version + 1, paused=True)
+    controller._read_at_ms = world.clock.mono_ms
+    controller.tick()
+    assert said == []
+
+
+def test_an_adopted_role_with_a_member_missing_is_degraded():
+    """Somebody fails over in the console: there may be orphans, and the operator must hear of it."""
+    world = SimWorld()
+    actors = start(world)
+    run(world, actors, 3000, one_writer(world))
+    world.record = dataclasses.replace(world.record, version=world.record.version + 1, mode="manual")
+    world.lost.add(HOME)
+    world.servers[STANDBY].in_recovery, world.writer = False, STANDBY
+    run(world, actors, 9000, one_writer(world))
+    assert (world.record.holder, world.record.degraded) == (STANDBY, True)
+
+
+def test_every_event_is_kept_though_its_writer_never_heard_that_it_had_written():
+    """The claim's reply is lost: the record stands, and its line of history must too."""
+    world = SimWorld()
+    actors = start(world)
+    run(world, actors, 3000, one_writer(world))
+    journal = actors[STANDBY].controller._world.journal
+    write = journal.compare_and_set
+    lost = []
+
+    def unheard(before, after):
+        won = write(before, after)
+        if not lost and after.phase is Phase.CLAIMED:
+            lost.append(after)
+            raise UnknownOutcomeError("the reply is lost")
+        return won
+
+    journal.compare_and_set = unheard
+    world.lost.add(HOME)
+    run(world, actors, 7000, one_writer(world))
+    assert lost
+    assert "claim-lost-holder" in {event.action for event in world.events}
