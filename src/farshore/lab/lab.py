@@ -1,6 +1,7 @@
 """A lab: both regions on this computer. Assembles network, servers, DNS and cloud, and takes orders."""
 
 import itertools
+import logging
 import os
 import threading
 import time
@@ -86,6 +87,11 @@ class Lab:
         self.directory = LabDirectory.take(options.name)
         closing.callback(self.directory.remove)
         root = self.directory.path
+        logging.basicConfig(
+            filename=root / "lab.log",
+            level=logging.INFO,
+            format="%(asctime)s %(name)s %(levelname)s %(message)s",
+        )
         self.addresses = Addresses.claim(root, self.names.regions)
         closing.callback(self.addresses.release)
         self.residents = Residents()
