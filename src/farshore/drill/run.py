@@ -54,7 +54,9 @@ def run_drill(options: DrillOptions) -> int:
         return EXIT_CODES["unknown"]
     except CommandError as error:
         if error.exit_code == _USAGE:
-            raise DrillUsageError("the lab's set-up", "refused", error.line) from error
+            raise DrillUsageError(
+                "the lab's set-up", "refused", error.line.removeprefix("farshore: ")
+            ) from error
         progress.say(f"nothing is known: {error}", style="bold red")
         return EXIT_CODES["unknown"]
     finally:

@@ -25,9 +25,9 @@ def home() -> Path:
 
 
 def valid_name(name: str) -> str:
-    if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", name):
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,19}", name):
         raise UsageError(
-            f"--name {name!r}: use a lower case letter, then up to 30 lower case letters, digits or hyphens."
+            f"--name {name!r}: use a lower case letter, then up to 19 lower case letters, digits or hyphens."
         )
     return name
 
