@@ -260,7 +260,18 @@ _EC2 = Service(
     "ec2",
     (
         _stored(
-            "networks can be read; the lab's own addresses and links carry the traffic",
+            "networks are kept as given; the lab's own addresses and links carry the traffic",
+            "CreateVpc DeleteVpc ModifyVpcAttribute DescribeVpcAttribute CreateSubnet DeleteSubnet"
+            " ModifySubnetAttribute CreateRouteTable DeleteRouteTable AssociateRouteTable"
+            " DisassociateRouteTable CreateRoute DeleteRoute CreateSecurityGroup DeleteSecurityGroup"
+            " AuthorizeSecurityGroupIngress AuthorizeSecurityGroupEgress RevokeSecurityGroupIngress"
+            " RevokeSecurityGroupEgress CreateVpcEndpoint DeleteVpcEndpoints CreateVpcPeeringConnection"
+            " AcceptVpcPeeringConnection DeleteVpcPeeringConnection ModifyVpcPeeringConnectionOptions"
+            " CreateFlowLogs DeleteFlowLogs DescribeFlowLogs DescribeManagedPrefixLists"
+            " CreateTags DeleteTags",
+        ),
+        _stored(
+            "what is kept can be read",
             "DescribeVpcs DescribeSubnets DescribeSecurityGroups DescribeSecurityGroupRules DescribeRouteTables"
             " DescribeVpcPeeringConnections DescribeVpcEndpoints DescribeNetworkInterfaces DescribeRegions"
             " DescribeAvailabilityZones DescribeTags DescribeAccountAttributes",

@@ -1,0 +1,7 @@
+"""What can go wrong with one resource or with the whole program."""
+
+from farshore.core.errors import FarshoreError
+
+
+class DeployError(FarshoreError):
+    """The program or one of its resources failed; what was created stays, and the next run carries on from there."""

@@ -1,0 +1,132 @@
+"""The authority table and the secrets."""
+
+from typing import Any
+
+from farshore.lab.deploy.kinds import Call, Kind, Made, Old, capitals
+
+
+def _table(call: Call) -> Made:
+    """The regions join in one update, as strong consistency wants it."""
+    dynamodb, inputs = call.client("dynamodb"), call.inputs
+    keys = (("hashKey", "HASH"), ("rangeKey", "RANGE"))
+    made = dynamodb.create_table(
+        TableName=inputs["name"],
+        AttributeDefinitions=[
+            {"AttributeName": attribute["name"], "AttributeType": attribute["type"]}
+            for attribute in inputs["attributes"]
+        ],
+        KeySchema=[{"AttributeName": inputs[name], "KeyType": kind} for name, kind in keys if name in inputs],
+        **call.given("billingMode tableClass deletionProtectionEnabled"),
+        **_encryption(inputs),
+        Tags=call.tag_list(),
+    )["TableDescription"]
+    if update := _regions(inputs, "Create"):
+        modes = {replica.get("consistencyMode", "EVENTUAL") for replica in inputs["replicas"]}
+        (mode,) = modes
+        dynamodb.update_table(TableName=inputs["name"], MultiRegionConsistency=mode, **update)
+    if inputs.get("pointInTimeRecovery", {}).get("enabled"):
+        dynamodb.update_continuous_backups(
+            TableName=inputs["name"],
+            PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True},
+        )
+    return Made(inputs["name"], {"arn": made["TableArn"]})
+
+
+def _encryption(inputs: Any) -> dict[str, Any]:
+    given = inputs.get("serverSideEncryption")
+    if not given:
+        return {}
+    key = {"SSEType": "KMS", "KMSMasterKeyId": given["kmsKeyArn"]} if "kmsKeyArn" in given else {}
+    return {"SSESpecification": {"Enabled": given["enabled"], **key}}
+
+
+def _regions(inputs: Any, verb: str) -> dict[str, Any]:
+    update: dict[str, Any] = {}
+    if replicas := inputs.get("replicas"):
+        update["ReplicaUpdates"] = [
+            {verb: {"RegionName": replica["regionName"], **_replica_key(replica, verb)}}
+            for replica in replicas
+        ]
+    if witness := inputs.get("globalTableWitness"):
+        update["GlobalTableWitnessUpdates"] = [{verb: {"RegionName": witness["regionName"]}}]
+    return update
+
+
+def _replica_key(replica: Any, verb: str) -> dict[str, str]:
+    return {"KMSMasterKeyId": replica["kmsKeyArn"]} if verb == "Create" and "kmsKeyArn" in replica else {}
+
+
+def _delete_table(old: Old) -> None:
+    dynamodb = old.client("dynamodb")
+    if update := _regions(old.resource.inputs, "Delete"):
+        dynamodb.update_table(TableName=old.id, **update)
+    dynamodb.delete_table(TableName=old.id)
+
+
+def _secret(call: Call) -> Made:
+    name = call.inputs.get("name") or call.auto_name()
+    replicas = capitals(call.inputs.get("replicas", []))
+    made = call.client("secretsmanager").create_secret(
+        Name=name,
+        **call.given("description kmsKeyId"),
+        **({"AddReplicaRegions": replicas} if replicas else {}),
+        Tags=call.tag_list(),
+    )
+    if "policy" in call.inputs:
+        call.client("secretsmanager").put_resource_policy(
+            SecretId=made["ARN"], ResourcePolicy=call.inputs["policy"]
+        )
+    return Made(made["ARN"], {"name": name, "arn": made["ARN"]})
+
+
+def _delete_secret(old: Old) -> None:
+    manager = old.client("secretsmanager")
+    if regions := [replica["region"] for replica in old["replicas"] or []]:
+        manager.remove_regions_from_replication(SecretId=old.id, RemoveReplicaRegions=regions)
+    days = old["recoveryWindowInDays"]
+    how = {"ForceDeleteWithoutRecovery": True} if days == 0 else {"RecoveryWindowInDays": days or 30}
+    manager.delete_secret(SecretId=old.id, **how)
+
+
+def _version(call: Call) -> Made:
+    text = call.inputs.get("secretString") or call.inputs["secretStringWo"]
+    made = call.client("secretsmanager").put_secret_value(
+        SecretId=call.inputs["secretId"], SecretString=text, **call.given("versionStages")
+    )
+    return Made(
+        f"{call.inputs['secretId']}|{made['VersionId']}",
+        {"arn": made["ARN"], "versionId": made["VersionId"], "versionStages": made["VersionStages"]},
+    )
+
+
+def _secret_policy(call: Call) -> Made:
+    secret = call.inputs["secretArn"]
+    call.client("secretsmanager").put_resource_policy(SecretId=secret, ResourcePolicy=call.inputs["policy"])
+    return Made(secret)
+
+
+def _delete_secret_policy(old: Old) -> None:
+    old.client("secretsmanager").delete_resource_policy(SecretId=old.id)
+
+
+KINDS = {
+    "aws:dynamodb/table:Table": Kind(
+        "name attributes hashKey rangeKey billingMode tableClass deletionProtectionEnabled serverSideEncryption "
+        "replicas globalTableWitness pointInTimeRecovery",
+        _table,
+        _delete_table,
+    ),
+    "aws:secretsmanager/secret:Secret": Kind(
+        "name description kmsKeyId policy replicas forceOverwriteReplicaSecret recoveryWindowInDays",
+        _secret,
+        _delete_secret,
+    ),
+    "aws:secretsmanager/secretVersion:SecretVersion": Kind(
+        "secretId secretString secretStringWo secretStringWoVersion versionStages",
+        _version,
+        secret=("secretString", "secretStringWo"),
+    ),
+    "aws:secretsmanager/secretPolicy:SecretPolicy": Kind(
+        "secretArn policy", _secret_policy, _delete_secret_policy
+    ),
+}
