@@ -29,6 +29,9 @@ def test_a_complete_environment():
         ({"FARSHORE_MODE": "yes"}, "FARSHORE_MODE = 'yes'"),
         ({"FARSHORE_PORT": "70000"}, "FARSHORE_PORT = '70000'"),
         ({"FARSHORE_PORT": "x"}, "FARSHORE_PORT = 'x'"),
+        ({"FARSHORE_TIMINGS": "{"}, "FARSHORE_TIMINGS"),
+        ({"FARSHORE_TIMINGS": '{"lease": 1}'}, "FARSHORE_TIMINGS"),
+        ({"FARSHORE_TIMINGS": '{"lease_ttl_ms": 1}'}, "lease_ttl_ms = 1"),
         ({"FARSHORE_ENDPOINTS": "{"}, "FARSHORE_ENDPOINTS"),
         ({"FARSHORE_ENDPOINTS": "{}"}, "FARSHORE_ENDPOINTS"),
     ],
@@ -36,3 +39,12 @@ def test_a_complete_environment():
 def test_what_is_wrong_is_named(changes, named):
     with pytest.raises(UsageError, match=named):
         from_environment({**GOOD, **changes})
+
+
+def test_timings_replace_numbers_of_the_profile():
+    settings = from_environment({**GOOD, "FARSHORE_TIMINGS": '{"lease_ttl_ms": 30000}'})
+    assert (settings.profile.name, settings.profile.lease_ttl_ms, settings.profile.renew_ms) == (
+        "aws",
+        30_000,
+        5000,
+    )

@@ -53,6 +53,9 @@ class Names:
     def authority_alarm(self, region: str) -> str:
         return f"{self.side(region)}-authority-alarm-{self.suffix}"
 
+    def alarm(self, region: str, what: str) -> str:
+        return f"{self.side(region)}-{what}-alarm-{self.suffix}"
+
     def topic(self, region: str) -> str:
         return f"{self.side(region)}-alerts-{self.suffix}"
 
@@ -76,9 +79,70 @@ class Names:
     def lambda_role(self) -> str:
         return f"lambda-monitor-role-{self.suffix}"
 
+    def function_role(self, region: str, what: str) -> str:
+        """One role per function: a role's permissions end where its region ends."""
+        return f"{self.side(region)}-{what}-role-{self.suffix}"
+
+    def dead_letters(self, region: str) -> str:
+        return f"{self.side(region)}-dead-letters-{self.suffix}"
+
     @property
     def operations_role(self) -> str:
         return f"dr-operations-role-{self.suffix}"
+
+    @property
+    def external_id(self) -> str:
+        """What whoever assumes the operations role must say."""
+        return f"dr-ops-{self.suffix}"
+
+    def vpc(self, region: str) -> str:
+        return f"{self.side(region)}-vpc-{self.suffix}"
+
+    def subnet(self, region: str, number: int) -> str:
+        return f"{self.side(region)}-private-subnet-{number}-{self.suffix}"
+
+    def route_table(self, region: str) -> str:
+        return f"{self.side(region)}-private-routes-{self.suffix}"
+
+    def security_group(self, region: str, what: str) -> str:
+        return f"{self.side(region)}-{what}-sg-{self.suffix}"
+
+    def endpoint(self, region: str, service: str) -> str:
+        return f"{self.side(region)}-{service}-endpoint-{self.suffix}"
+
+    @property
+    def peering(self) -> str:
+        return f"vpc-peering-{self.suffix}"
+
+    def subnet_group(self, region: str) -> str:
+        return f"{self.side(region)}-aurora-subnets-{self.suffix}"
+
+    def parameter_group(self, region: str) -> str:
+        return f"{self.side(region)}-aurora-parameters-{self.suffix}"
+
+    def final_snapshot(self, region: str) -> str:
+        return f"{self.cluster(region)}-final"
+
+    def key_alias(self, region: str, what: str) -> str:
+        return f"alias/{self.side(region)}-{what}-{self.suffix}"
+
+    def health_check(self, region: str, what: str) -> str:
+        return f"{self.side(region)}-{what}-{self.suffix}"
+
+    def dashboard(self, region: str) -> str:
+        return f"{self.side(region)}-dashboard-{self.suffix}"
+
+    def function_log_group(self, function: str) -> str:
+        return f"/aws/lambda/{function}"
+
+    def database_log_group(self, region: str) -> str:
+        return f"/aws/rds/cluster/{self.cluster(region)}/postgresql"
+
+    def flow_log_group(self, region: str) -> str:
+        return f"/farshore/{self.vpc(region)}/flow"
+
+    def flow_log_role(self, region: str) -> str:
+        return f"{self.side(region)}-flow-log-role-{self.suffix}"
 
     @property
     def metric_namespace(self) -> str:

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast, get_args
 
 from farshore.core.errors import UsageError
@@ -43,7 +43,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
     return Settings(
         region=environ.get("FARSHORE_REGION") or _needed(environ, "AWS_REGION"),
         names=names,
-        profile=PROFILES[_one_of(environ, "FARSHORE_PROFILE", tuple(PROFILES), "aws")],
+        profile=_profile(environ),
         mode=cast("Mode", _one_of(environ, "FARSHORE_MODE", get_args(Mode), "approve")),
         endpoints=_endpoints(environ, names),
         port=_port(environ.get("FARSHORE_PORT", "5432")),
@@ -67,6 +67,16 @@ def _one_of(environ: Mapping[str, str], variable: str, allowed: tuple[str, ...],
     if value not in allowed:
         raise UsageError(f"{variable} = {value!r} is not one of {', '.join(allowed)}.")
     return value
+
+
+def _profile(environ: Mapping[str, str]) -> Profile:
+    """The named profile; FARSHORE_TIMINGS, a JSON object of its fields, replaces some of its numbers."""
+    profile = PROFILES[_one_of(environ, "FARSHORE_PROFILE", tuple(PROFILES), "aws")]
+    text = environ.get("FARSHORE_TIMINGS") or "{}"
+    try:
+        return replace(profile, **json.loads(text))
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"FARSHORE_TIMINGS = {text!r} is not a JSON object of timings: {error}.") from error
 
 
 def _port(text: str) -> int:

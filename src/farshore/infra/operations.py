@@ -1,0 +1,110 @@
+"""The role of whoever operates the deployment, in this account or a trusted one: with an external id, and no more
+than what a switchover, a failover and looking at them take.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_common-scenarios_third-party.html
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from farshore.infra.documents import Statement, document
+from farshore.infra.site import Site, tagged
+
+SESSION_S = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class OperationsArgs:
+    """`clusters`, `tables`, `functions`: the ARNs of both regions. `checks`: the two parent health checks' ids."""
+
+    home: Site
+    standby: Site
+    trusted_accounts: Sequence[str]
+    global_cluster: pulumi.Input[str]
+    clusters: Sequence[pulumi.Input[str]]
+    tables: Sequence[pulumi.Input[str]]
+    functions: Sequence[pulumi.Input[str]]
+    zone_id: pulumi.Input[str]
+    checks: Sequence[pulumi.Input[str]]
+
+
+class OperationsRole(pulumi.ComponentResource):
+    def __init__(self, name: str, args: OperationsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("farshore:infra:OperationsRole", name, None, opts)
+        self._args = args
+        names = args.home.names
+        self.role = aws.iam.Role(
+            f"{name}-role",
+            name=names.operations_role,
+            description="Operates the global database: switchover, failover, status",
+            max_session_duration=SESSION_S,
+            assume_role_policy=self._trust(),
+            tags=tagged(names.operations_role),
+            opts=args.home.options(self),
+        )
+        aws.iam.RolePolicy(
+            f"{name}-policy",
+            name=names.operations_role,
+            role=self.role.id,
+            policy=document(*self._moving(), *self._looking(), *self._naming()),
+            opts=args.home.options(self),
+        )
+        self.register_outputs({"roleArn": self.role.arn})
+
+    def _trust(self) -> pulumi.Output[str]:
+        accounts: list[pulumi.Input[str]] = [self._args.home.account, *self._args.trusted_accounts]
+        roots = [pulumi.Output.format("arn:aws:iam::{0}:root", account) for account in accounts]
+        return document(
+            Statement(
+                "Operators",
+                ["sts:AssumeRole"],
+                principal={"AWS": roots},
+                conditions={"StringEquals": {"sts:ExternalId": self._args.home.names.external_id}},
+            )
+        )
+
+    def _moving(self) -> list[Statement]:
+        args = self._args
+        return [
+            Statement(
+                "MoveTheWriter",
+                ["rds:SwitchoverGlobalCluster", "rds:FailoverGlobalCluster"],
+                [args.global_cluster, *args.clusters],
+            )
+        ]
+
+    def _looking(self) -> list[Statement]:
+        args = self._args
+        alarms = [
+            site.arn("cloudwatch", f"alarm:{site.side}-*-{site.names.suffix}")
+            for site in (args.home, args.standby)
+        ]
+        return [
+            Statement("DescribeGlobal", ["rds:DescribeGlobalClusters"], [args.global_cluster]),
+            Statement("DescribeClusters", ["rds:DescribeDBClusters"], args.clusters),
+            Statement("ReadAuthority", ["dynamodb:Query"], args.tables),
+            Statement("DescribeAlarms", ["cloudwatch:DescribeAlarms"], alarms),
+            Statement("TestMonitors", ["lambda:InvokeFunction"], args.functions),
+        ]
+
+    def _naming(self) -> list[Statement]:
+        """The seed's DNS permissions, on this deployment's checks and its one name."""
+        args = self._args
+        checks = [
+            pulumi.Output.format("arn:aws:route53:::healthcheck/{0}", check_id) for check_id in args.checks
+        ]
+        zone = pulumi.Output.format("arn:aws:route53:::hostedzone/{0}", args.zone_id)
+        record_key = "route53:ChangeResourceRecordSetsNormalizedRecordNames"
+        return [
+            Statement("Checks", ["route53:GetHealthCheckStatus", "route53:UpdateHealthCheck"], checks),
+            Statement("ReadRecords", ["route53:ListResourceRecordSets"], [zone]),
+            Statement(
+                "WriterRecord",
+                ["route53:ChangeResourceRecordSets"],
+                [zone],
+                conditions={"ForAllValues:StringEquals": {record_key: [args.home.names.writer_name]}},
+            ),
+        ]

@@ -1,0 +1,97 @@
+"""What each function may do: exact actions on exact ARNs of its own region. Where AWS demands `*`, the reason stands.
+
+A drill proves that these are enough; removing any one breaks a drill or a test.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import pulumi
+
+from farshore.infra.documents import Statement
+from farshore.infra.site import Site
+
+Kind = Literal["monitor", "controller"]
+KINDS: tuple[Kind, ...] = ("monitor", "controller")
+ANY_RESOURCE = {
+    "Metrics": "PutMetricData is limited by its namespace, not by a resource: "
+    "https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/iam-cw-condition-keys-namespace.html",
+    "NetworkReading": "EC2 describe calls take no resource: "
+    "https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html",
+}
+"""Statements of identity policies that grant on `*`, each with AWS's reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """The ARNs a function of this region works with."""
+
+    table: pulumi.Input[str]
+    global_cluster: pulumi.Input[str]
+    cluster: pulumi.Input[str]
+    secret: pulumi.Input[str]
+    data_key: pulumi.Input[str]
+    log_group: pulumi.Input[str]
+    dead_letters: pulumi.Input[str]
+
+
+def statements(kind: Kind, site: Site, grants: Grants) -> list[Statement]:
+    common = [_authority(grants), *_secret(site, grants), *_running(site, grants)]
+    return [*common, *_controlling(site, grants)] if kind == "controller" else common
+
+
+def _authority(grants: Grants) -> Statement:
+    return Statement("Authority", ["dynamodb:Query", "dynamodb:PutItem"], [grants.table])
+
+
+def _controlling(site: Site, grants: Grants) -> list[Statement]:
+    """A failover is asked for in the target's region, so each controller may promote its own cluster only."""
+    return [
+        Statement("Describe", ["rds:DescribeGlobalClusters"], [grants.global_cluster]),
+        Statement("Failover", ["rds:FailoverGlobalCluster"], [grants.global_cluster, grants.cluster]),
+        Statement(
+            "Metrics",
+            ["cloudwatch:PutMetricData"],
+            ["*"],
+            conditions={"StringEquals": {"cloudwatch:namespace": site.names.metric_namespace}},
+        ),
+    ]
+
+
+def _secret(site: Site, grants: Grants) -> list[Statement]:
+    via = f"secretsmanager.{site.region}.amazonaws.com"
+    return [
+        Statement("Secret", ["secretsmanager:GetSecretValue"], [grants.secret]),
+        Statement(
+            "SecretKey",
+            ["kms:Decrypt"],
+            [grants.data_key],
+            conditions={"StringEquals": {"kms:ViaService": via}},
+        ),
+    ]
+
+
+def _running(site: Site, grants: Grants) -> list[Statement]:
+    """What Lambda does in the role's name: logs, the dead-letter queue, network interfaces in the VPC.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
+    """
+    return [
+        Statement(
+            "Logs",
+            ["logs:CreateLogStream", "logs:PutLogEvents"],
+            [pulumi.Output.concat(grants.log_group, ":log-stream:*")],
+        ),
+        Statement("DeadLetters", ["sqs:SendMessage"], [grants.dead_letters]),
+        Statement(
+            "Network",
+            [
+                "ec2:CreateNetworkInterface",
+                "ec2:DeleteNetworkInterface",
+                "ec2:AssignPrivateIpAddresses",
+                "ec2:UnassignPrivateIpAddresses",
+            ],
+            [site.arn("ec2", "*/*")],
+        ),
+        Statement("NetworkReading", ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"], ["*"]),
+    ]

@@ -1,0 +1,91 @@
+"""One region's watch over the database: monitor and controller, and what they are told by their environment."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+
+from farshore.infra.artifact import CA_IN_FUNCTION, archive
+from farshore.infra.authority import AuthorityTable
+from farshore.infra.config import StackConfig
+from farshore.infra.credentials import Credentials
+from farshore.infra.database import GlobalDatabase
+from farshore.infra.functions import FunctionArgs, LoopFunction, dead_letters
+from farshore.infra.permissions import KINDS, Kind
+from farshore.infra.region import Region
+
+
+@dataclass(frozen=True, slots=True)
+class WatchArgs:
+    """`after`: the routes to the other region's database."""
+
+    config: StackConfig
+    region: Region
+    database: GlobalDatabase
+    authority: AuthorityTable
+    credentials: Credentials
+    after: Sequence[pulumi.Resource] = ()
+
+
+class Watch(pulumi.ComponentResource):
+    def __init__(self, name: str, args: WatchArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("farshore:infra:Watch", name, None, opts)
+        self._name, self._args = name, args
+        site = args.region.site
+        self.dead_letters = dead_letters(name, site, self)
+        self.functions = {kind: self._function(kind) for kind in KINDS}
+        self.outputs: dict[str, pulumi.Input[str]] = {
+            f"{site.side}VpcId": args.region.network.vpc.id,
+            f"{site.side}TopicArn": args.region.alerts.topic.arn,
+            f"{site.side}MonitorFunction": self.functions["monitor"].function.name,
+            f"{site.side}ControllerFunction": self.functions["controller"].function.name,
+        }
+        self.register_outputs(self.outputs)
+
+    def _function(self, kind: Kind) -> LoopFunction:
+        args, region = self._args, self._args.region.site.region
+        return LoopFunction(
+            f"{self._name}-{kind}",
+            FunctionArgs(
+                site=args.region.site,
+                kind=kind,
+                network=args.region.network,
+                keys=args.region.keys,
+                code=archive(args.config.rds_ca_file),
+                environment=variables(args.config, args.database),
+                dead_letters=self.dead_letters,
+                table_arn=args.authority.arn(region),
+                global_cluster_arn=args.database.global_cluster.arn,
+                cluster_arn=args.database.of(region).cluster.arn,
+                secret_arn=args.credentials.controller_arn(region),
+                log_retention_days=args.config.log_retention_days,
+                after=[*args.region.endpoints.all, *args.after],
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
+
+
+def variables(config: StackConfig, database: GlobalDatabase) -> dict[str, pulumi.Input[str]]:
+    """What `farshore.settings` reads. No secret is among them: functions ask Secrets Manager."""
+    endpoints = {
+        region: {
+            "writer": database.of(region).cluster.endpoint,
+            "reader": database.of(region).cluster.reader_endpoint,
+        }
+        for region in config.names.regions
+    }
+    told: dict[str, pulumi.Input[str]] = {
+        "FARSHORE_SUFFIX": config.suffix,
+        "FARSHORE_HOME_REGION": config.home_region,
+        "FARSHORE_STANDBY_REGION": config.standby_region,
+        "FARSHORE_WITNESS_REGION": config.witness_region,
+        "FARSHORE_PROFILE": config.profile,
+        "FARSHORE_MODE": config.mode_in_force,
+        "FARSHORE_ENDPOINTS": pulumi.Output.json_dumps(endpoints),
+        "FARSHORE_PORT": str(config.port),
+        "FARSHORE_DBNAME": config.database_name,
+        "FARSHORE_SSLROOTCERT": CA_IN_FUNCTION,
+    }
+    if config.timings:
+        told["FARSHORE_TIMINGS"] = pulumi.Output.json_dumps(config.timings)
+    return told

@@ -1,0 +1,208 @@
+"""Runs the real program against a monitor that only writes down what is asked of it, with AWS-like outputs."""
+
+import asyncio
+import contextvars
+import json
+import runpy
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pulumi
+from pulumi.runtime import mocks, rpc, set_all_config, settings
+from pulumi.runtime.stack import run_pulumi_func
+
+ROOT = Path(__file__).parents[2]
+ACCOUNT = "123456789012"
+NEWEST = {"us-east-1": "15.17", "us-west-2": "15.16"}
+SECRET_SIGNATURE = "4dabf18193072939515e22adb298388d"
+CERTIFICATES = Path(__file__).parent / "certificates.pem"
+CONFIG = {
+    "farshore:suffix": "demo",
+    "farshore:createdAt": "2026-11-22T17:00:00Z",
+    "farshore:rdsCaFile": str(CERTIFICATES),
+}
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One registration: `inputs` as the program gave them, secrets unwrapped and listed in `secrets`."""
+
+    urn: str
+    token: str
+    name: str
+    inputs: Mapping[str, Any]
+    secrets: frozenset[str]
+    parent: str
+    provider: str
+    region: str
+    dependencies: frozenset[str]
+    ignored: tuple[str, ...]
+    protected: bool
+    create_timeout: str
+    custom: bool
+
+    def document(self, key: str = "policy") -> dict[str, Any]:
+        return dict(json.loads(self.inputs[key]))
+
+
+@dataclass
+class Recording:
+    resources: list[Resource] = field(default_factory=list)
+    outputs: dict[str, Any] = field(default_factory=dict)
+    secret_outputs: set[str] = field(default_factory=set)
+    invokes: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def of(self, token: str) -> list[Resource]:
+        """All of one type, by the end of its token: `rds/cluster:Cluster` or `Cluster`."""
+        return [found for found in self.resources if found.token.endswith((f"/{token}", f":{token}"))]
+
+    def one(self, token: str, name: str = "") -> Resource:
+        found = [resource for resource in self.of(token) if name in resource.name]
+        assert len(found) == 1, (token, name, [resource.name for resource in found])
+        return found[0]
+
+    def counts(self) -> Counter[str]:
+        return Counter(resource.token for resource in self.resources if resource.custom)
+
+
+class Monitor(mocks.MockMonitor):
+    def __init__(self, recording: Recording) -> None:
+        super().__init__(_Answers(recording))
+        self.recording = recording
+        self.regions: dict[str, str] = {}
+
+    def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the protocol's name
+        answer = super().RegisterResource(request)
+        if request.type == "pulumi:pulumi:Stack":
+            return answer
+        raw = rpc.deserialize_properties(request.object)
+        inputs, secrets = _plain(raw)
+        provider = request.provider.rpartition("::")[0]
+        if request.type == "pulumi:providers:aws":
+            self.regions[answer.urn] = inputs["region"]
+        self.recording.resources.append(
+            Resource(
+                urn=answer.urn,
+                token=request.type,
+                name=request.name,
+                inputs=inputs,
+                secrets=secrets,
+                parent=request.parent,
+                provider=provider,
+                region=self.regions.get(provider, ""),
+                dependencies=frozenset(request.dependencies),
+                ignored=tuple(request.ignoreChanges),
+                protected=request.protect,
+                create_timeout=request.customTimeouts.create,
+                custom=request.custom,
+            )
+        )
+        return answer
+
+    def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802 - the protocol's name
+        if "pulumi:pulumi:Stack" in request.urn:
+            raw = rpc.deserialize_properties(request.outputs)
+            outputs, secrets = _plain(raw)
+            self.recording.outputs.update(outputs)
+            self.recording.secret_outputs.update(secrets)
+        return super().RegisterResourceOutputs(request)
+
+
+class _Answers(mocks.Mocks):
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        inputs, _ = _plain(args.inputs)
+        kind = args.typ.rpartition(":")[2]
+        named = str(
+            inputs.get("name")
+            or inputs.get("clusterIdentifier")
+            or inputs.get("identifier")
+            or inputs.get("globalClusterIdentifier")
+            or args.name
+        )
+        region = "us-west-2" if "secondary" in f"{args.name} {args.provider}" else "us-east-1"
+        made = {
+            **args.inputs,
+            "arn": f"arn:aws:{kind.lower()}:{region}:{ACCOUNT}:{named}",
+            "name": named,
+            "keyId": f"key-{named}",
+            "zoneId": "Z0123456789",
+            "prefixListId": "pl-0123",
+            "endpoint": f"{named}.cluster-abc.{region}.rds.amazonaws.com",
+            "readerEndpoint": f"{named}.cluster-ro-abc.{region}.rds.amazonaws.com",
+        }
+        if kind == "LogGroup":
+            made["arn"] = f"arn:aws:logs:{region}:{ACCOUNT}:log-group:{named}"
+        return (named if kind in {"Role", "Cluster", "GlobalCluster"} else f"{args.name}-id", made)
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
+        self._recording.invokes.append((args.token, dict(args.args)))
+        if args.token == "aws:index/getCallerIdentity:getCallerIdentity":
+            return {
+                "accountId": ACCOUNT,
+                "arn": "arn:aws:iam::123456789012:user/u",
+                "id": ACCOUNT,
+                "userId": "u",
+            }
+        if args.token == "aws:rds/getOrderableDbInstance:getOrderableDbInstance":
+            region = "us-west-2" if "secondary" in (args.provider or "") else "us-east-1"
+            return {
+                "engineVersion": NEWEST[region],
+                "instanceClass": args.args["preferredInstanceClasses"][0],
+            }
+        raise AssertionError(f"the program asks for {args.token}")
+
+
+def _plain(value: Any) -> tuple[Any, frozenset[str]]:
+    """Secrets unwrapped, and the top-level keys that held one."""
+    secrets = {key for key, inner in value.items() if rpc.is_rpc_secret(inner) or _is_secret(inner)}
+    return _unwrapped(value), frozenset(secrets)
+
+
+def _is_secret(value: Any) -> bool:
+    return isinstance(value, Mapping) and SECRET_SIGNATURE in value
+
+
+def _unwrapped(value: Any) -> Any:
+    if _is_secret(value):
+        return _unwrapped(value["value"])
+    if isinstance(value, Mapping):
+        return {key: _unwrapped(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_unwrapped(inner) for inner in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+@cache
+def recorded(*changes: tuple[str, str]) -> Recording:
+    """What `__main__.py` registers with CONFIG and these changes to it."""
+    recording = Recording()
+    config = {**CONFIG, **{f"farshore:{key}": value for key, value in changes}}
+    contextvars.Context().run(lambda: asyncio.run(_run(recording, config)))
+    return recording
+
+
+async def _run(recording: Recording, config: dict[str, str]) -> None:
+    monitor = Monitor(recording)
+    pulumi.runtime.set_mocks(monitor.mocks, project="farshore", stack="test", monitor=monitor)
+    set_all_config(config)
+
+    def program() -> None:
+        runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+
+    await run_pulumi_func(program)
+    root = settings.get_root_resource()
+    assert root is not None
+    for key, value in root.outputs.items():
+        output = pulumi.Output.from_input(value)
+        recording.outputs[key] = await output.future()
+        if await output.is_secret():
+            recording.secret_outputs.add(key)
