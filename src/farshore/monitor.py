@@ -23,13 +23,17 @@ _PROBE = sql.SQL("""
 
 
 class Prober:
-    """Probes one endpoint for ever; `silent_ms` is None until a first probe has been answered or has failed."""
+    """Probes one endpoint for ever; `silent_ms` is None until a first probe has been answered or has failed.
+
+    A process that was frozen asked nobody: a turn that took longer than a probe can is no evidence of silence (P4).
+    """
 
     def __init__(self, session: Session, profile: Profile, clock: Clock) -> None:
         self._session = session
         self._profile = profile
         self._clock = clock
-        self._heard_ms = clock.now().mono_ms
+        self._turn_max_ms = profile.unreachable_after_ms + 3 * profile.probe_ms
+        self._heard_ms = self._turned_ms = clock.now().mono_ms
         self._tried = False
         self._lag: tuple[int, int] | None = None
         self._stopped = threading.Event()
@@ -41,7 +45,9 @@ class Prober:
         self._stopped.set()
 
     def silent_ms(self) -> int | None:
-        return self._clock.now().mono_ms - self._heard_ms if self._tried else None
+        now_ms = self._clock.now().mono_ms
+        frozen = now_ms - self._turned_ms > self._turn_max_ms
+        return now_ms - self._heard_ms if self._tried and not frozen else None
 
     def lag_ms(self) -> int | None:
         """The writer's own word on its secondaries, while it is fresh; otherwise unknown."""
@@ -52,8 +58,21 @@ class Prober:
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            self._probe()
+            self._turn()
             self._stopped.wait(self._profile.probe_ms / 1000)
+        self._session.close()
+
+    def _turn(self) -> None:
+        if self._clock.now().mono_ms - self._turned_ms > self._turn_max_ms:
+            self._forget()
+        self._probe()
+        if self._clock.now().mono_ms - self._turned_ms > self._turn_max_ms:
+            self._forget()
+        self._turned_ms = self._clock.now().mono_ms
+
+    def _forget(self) -> None:
+        self._heard_ms = self._turned_ms = self._clock.now().mono_ms
+        self._tried = False
 
     def _probe(self) -> None:
         try:
@@ -116,6 +135,7 @@ class Monitor:
         return max(0, self._profile.probe_ms - took_ms)
 
     def stop(self) -> None:
+        """End the probing; each prober closes its session on its way out."""
         for pair in self._probers.values():
             for prober in pair:
                 prober.stop()

@@ -1,11 +1,15 @@
 """Builds the adapters that handlers and operator verbs work with, from the environment's settings."""
 
 import json
-from dataclasses import dataclass
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import psycopg
+from botocore.exceptions import BotoCoreError, ClientError
 
 from farshore.aws.clients import client
 from farshore.aws.global_cluster import AuroraGlobalCluster
@@ -13,6 +17,7 @@ from farshore.aws.journal import DynamoJournal
 from farshore.aws.metrics import MetricPublisher
 from farshore.clock import SystemClock
 from farshore.controller import World
+from farshore.log import log
 from farshore.postgres import admin
 from farshore.postgres.guarded import GuardedDatabase
 from farshore.postgres.session import Login, LoopThread, Session
@@ -21,6 +26,28 @@ from farshore.settings import Settings
 
 SECRETS_TIMEOUT_MS = 5000
 PROMOTION_REPLY_MS = 10_000
+SECRET_AGE_MIN_S = 10.0
+
+
+class Secret:
+    """The controllers' own login to the databases, fetched again when a server has refused it."""
+
+    def __init__(self, fetch: Callable[[], dict[str, Any]]) -> None:
+        self._fetch = fetch
+        self._lock = threading.Lock()
+        self._fetched_at = time.monotonic()
+        self.content = fetch()
+
+    def newest(self) -> dict[str, Any]:
+        """At most one question in ten seconds; what is known while there is no answer."""
+        with self._lock:
+            if time.monotonic() - self._fetched_at >= SECRET_AGE_MIN_S:
+                self._fetched_at = time.monotonic()
+                try:
+                    self.content = self._fetch()
+                except (BotoCoreError, ClientError) as error:
+                    log("secret-not-fetched", error=str(error))
+        return self.content
 
 
 @dataclass
@@ -38,17 +65,21 @@ class Workshop:
         return LoopThread()
 
     @cached_property
+    def secret(self) -> Secret:
+        return Secret(lambda: self._secret_of(self.settings.names.controller_secret))
+
+    @property
     def credentials(self) -> dict[str, Any]:
-        secrets = client("secretsmanager", self.settings.region, timeout_ms=SECRETS_TIMEOUT_MS)
-        answer = secrets.get_secret_value(SecretId=self.settings.names.controller_secret)
-        return dict(json.loads(answer["SecretString"]))
+        return self.secret.content
 
     @cached_property
     def master_credentials(self) -> dict[str, Any]:
         """The database's master user; the operator's verbs need it, the handlers never do."""
+        return self._secret_of(self.settings.names.master_secret)
+
+    def _secret_of(self, name: str) -> dict[str, Any]:
         secrets = client("secretsmanager", self.settings.region, timeout_ms=SECRETS_TIMEOUT_MS)
-        answer = secrets.get_secret_value(SecretId=self.settings.names.master_secret)
-        return dict(json.loads(answer["SecretString"]))
+        return dict(json.loads(secrets.get_secret_value(SecretId=name)["SecretString"]))
 
     def admin(self, host: str) -> psycopg.Connection[dict[str, Any]]:
         return admin.connect(self.settings, host, self.master_credentials)
@@ -87,7 +118,11 @@ class Workshop:
             sslrootcert=settings.sslrootcert,
             resolve=resolver(settings.nameserver),
         )
-        return Session(login, self.loop)
+        return Session(login, self.loop, self._renewed)
+
+    def _renewed(self, refused: Login) -> Login:
+        newest = self.secret.newest()
+        return replace(refused, user=newest["username"], password=newest["password"])
 
     @cached_property
     def world(self) -> World:

@@ -1,5 +1,6 @@
 """A deadline holds whatever the peer does."""
 
+import dataclasses
 import socket
 import threading
 import time
@@ -7,6 +8,9 @@ import time
 import pytest
 from psycopg import sql
 
+from farshore.clock import SystemClock
+from farshore.core.profile import FAST
+from farshore.monitor import Monitor
 from farshore.postgres.guarded import GuardedDatabase
 from farshore.postgres.session import DatabaseUnreachableError, Login, LoopThread, Session
 from two_servers import HOME, HOSTS, NAMES, PASSWORD, Relay
@@ -105,3 +109,65 @@ def test_a_slow_network_is_no_clock_step_but_a_step_is():
     assert database._clock_step_ms(3_000_000, 2_000_000, 2_900_000) == 0
     assert database._clock_step_ms(9_000_000, 3_000_000, 3_100_000) == pytest.approx(4900, abs=20)
     assert database._clock_step_ms(5_000_000, 3_200_000, 3_300_000) == pytest.approx(-4100, abs=20)
+
+
+def test_a_rotated_password_is_fetched_again(pair_of_servers, loop):
+    """A secret rotates while the process lives; without this every new connection fails until the process ends."""
+    fetched = []
+
+    def renewed(refused):
+        fetched.append(refused.password)
+        return dataclasses.replace(refused, password=PASSWORD)
+
+    session = Session(login(pair_of_servers, password="before the rotation"), loop, renewed)
+    with pytest.raises(DatabaseUnreachableError, match="password authentication failed"):
+        session.row(ONE, (), 5000)
+    assert session.row(ONE, (), 5000) == (1,)
+    assert fetched == ["before the rotation"]
+
+
+def test_a_dead_server_is_no_reason_to_fetch_a_password(pair_of_servers, loop, black_hole):
+    def renewed(refused):
+        raise AssertionError("asked for a new password")
+
+    session = Session(login(pair_of_servers, port=black_hole), loop, renewed)
+    for _ in range(2):
+        with pytest.raises(DatabaseUnreachableError, match="no answer"):
+            session.row(ONE, (), 200)
+
+
+def test_a_monitor_that_ends_leaves_no_connection_and_no_thread(pair_of_servers, loop):
+    """Lambda keeps the process warm: what each invocation leaves behind adds up."""
+    server = pair_of_servers.home
+    server.sql(
+        "create or replace function aurora_global_db_status() returns table (rpo_lag_in_msec bigint) "
+        "language sql as 'select 5::bigint'"
+    )
+    sessions = (Session(login(pair_of_servers), loop), Session(login(pair_of_servers), loop))
+    pids = [session.row(sql.SQL("select pg_backend_pid()"), (), 5000)[0] for session in sessions]
+
+    def connected():
+        return server.sql("select count(*) from pg_stat_activity where pid = any(%s)", pids)[0][0]
+
+    def probing():
+        return [each for each in threading.enumerate() if each.name.startswith(f"probe {HOME}")]
+
+    monitor = Monitor(
+        region=HOME,
+        process="p",
+        sessions={HOME: sessions},
+        profile=FAST,
+        journal=Unread(),
+        clock=SystemClock(),
+    )
+    assert (connected(), len(probing())) == (2, 2)
+    monitor.stop()
+    deadline = time.monotonic() + 20
+    while connected() or probing():
+        assert time.monotonic() < deadline, (connected(), probing())
+        time.sleep(0.05)
+
+
+class Unread:
+    def put_sighting(self, sighting):
+        """Nobody reads it here."""

@@ -57,11 +57,20 @@ class LoopThread:
 
         return asyncio.run_coroutine_threadsafe(bounded(), self._loop).result()
 
+    def soon(self, work: Callable[[], None]) -> None:
+        self._loop.call_soon_threadsafe(work)
+
 
 class Session:
-    def __init__(self, login: Login, loop: LoopThread) -> None:
+    """`renewed` gives the login to try after the server refused one: secrets rotate while processes live."""
+
+    def __init__(
+        self, login: Login, loop: LoopThread, renewed: Callable[[Login], Login] = lambda login: login
+    ) -> None:
         self._login = login
         self._loop = loop
+        self._renewed = renewed
+        self._refused = False
         self._connection: psycopg.AsyncConnection[tuple[Any, ...]] | None = None
         self._lock = threading.Lock()
 
@@ -76,6 +85,11 @@ class Session:
                     f"{self._login.host}: {error or type(error).__name__}"
                 ) from error
 
+    def close(self) -> None:
+        """Give the connection up; the next `row` opens one again."""
+        with self._lock:
+            self._loop.soon(self._drop)
+
     async def _row(self, statement: sql.SQL, values: Sequence[object]) -> tuple[Any, ...]:
         if self._connection is None or self._connection.closed:
             self._connection = await self._connect()
@@ -86,7 +100,16 @@ class Session:
         return found
 
     async def _connect(self) -> psycopg.AsyncConnection[tuple[Any, ...]]:
-        login = self._login
+        if self._refused:
+            self._login = await asyncio.to_thread(self._renewed, self._login)
+            self._refused = False
+        try:
+            return await self._log_in(self._login)
+        except psycopg.OperationalError:
+            self._refused = True
+            raise
+
+    async def _log_in(self, login: Login) -> psycopg.AsyncConnection[tuple[Any, ...]]:
         return await psycopg.AsyncConnection.connect(
             host=login.host,
             hostaddr=await asyncio.to_thread(login.resolve, login.host),
