@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+import pytest
+
 from farshore.core.errors import UnknownOutcomeError
 from farshore.core.facts import Now
 from farshore.lambdas import loop
@@ -70,12 +72,27 @@ def test_it_steps_aside_for_a_newer_loop_that_runs():
 
     def tick():
         if clock.ms > 60_000:
-            table.put_presence(Presence("controller", "us-east-1", "new", 60_000, 2))
+            table.put_presence(
+                Presence("controller", "us-east-1", "new", 60_000, (clock.ms - 60_000) // 2000)
+            )
         return 100
 
     ended = run(table, clock, tick)
     assert ended["ended"] == "a newer loop runs"
-    assert clock.ms < 64_000
+    assert clock.ms < 68_000
+
+
+@pytest.mark.parametrize("started_ms", [60_000, 3_600_000], ids=["died", "its clock was an hour ahead"])
+def test_a_loop_that_beats_no_more_drives_nobody_out(started_ms):
+    """Its last word stays in the table; whoever steps aside for it leaves the region without a keeper."""
+    table, clock = Table(), Clock()
+
+    def tick():
+        if not table.presences or table.presences[0].process == "old":
+            table.presences = [Presence("controller", "us-east-1", "gone", started_ms, 9)]
+        return 100
+
+    assert run(table, clock, tick)["ended"] == "time"
 
 
 def test_it_stays_while_the_newer_one_has_only_begun_or_is_of_another_kind():

@@ -1,10 +1,11 @@
 """A loop inside a Lambda invocation, overlapping with the next one on its one-minute schedule (H9).
 
 EventBridge starts a schedule late at times, so an invocation goes on past the minute; it steps aside as soon as a
-newer one of its kind is seen to be running, so that usually one loop per function is paid for.
+newer one of its kind is seen to be running, so that usually one loop per function is paid for. Running is what has
+gone on beating while we watched: the last word of a loop that died stays in the table.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from farshore.core.errors import UnknownOutcomeError
@@ -14,7 +15,6 @@ from farshore.ports import Clock, Journal, Presence
 LOOP_MS = 150_000
 LAST_MS = 5000
 BEAT_MS = 2000
-ESTABLISHED_BEATS = 2
 
 
 class LambdaContext(Protocol):
@@ -37,6 +37,7 @@ def run(
     started = clock.now()
     ticks, failures, beat = 0, 0, 0
     beaten_ms: int | None = None
+    heard: dict[str, int] = {}
     while True:
         now = clock.now()
         if now.mono_ms - started.mono_ms >= LOOP_MS or context.get_remaining_time_in_millis() < LAST_MS:
@@ -46,9 +47,10 @@ def run(
             ticks += 1
             if beaten_ms is None or now.mono_ms - beaten_ms >= BEAT_MS:
                 beat, beaten_ms = beat + 1, now.mono_ms
-                if _newer_is_running(journal, kind, region, process, started.wall_ms):
+                mine = Presence(kind, region, process, started.wall_ms, beat)
+                if _newer_is_running(journal.read().presences, mine, heard):
                     return _ended("a newer loop runs", ticks, failures)
-                journal.put_presence(Presence(kind, region, process, started.wall_ms, beat))
+                journal.put_presence(mine)
         except UnknownOutcomeError as error:
             failures += 1
             log("tick-failed", kind=kind, region=region, process=process, error=str(error))
@@ -56,15 +58,15 @@ def run(
         clock.sleep(rest_ms)
 
 
-def _newer_is_running(journal: Journal, kind: str, region: str, process: str, started_ms: int) -> bool:
-    return any(
-        other.kind == kind
-        and other.region == region
-        and other.process != process
-        and (other.started_ms, other.process) > (started_ms, process)
-        and other.beat >= ESTABLISHED_BEATS
-        for other in journal.read().presences
-    )
+def _newer_is_running(presences: Iterable[Presence], mine: Presence, heard: dict[str, int]) -> bool:
+    """Whether a newer loop has beaten since we last looked; `heard` keeps each one's last beat."""
+    running = False
+    for other in presences:
+        same_kind = (other.kind, other.region) == (mine.kind, mine.region)
+        if same_kind and (other.started_ms, other.process) > (mine.started_ms, mine.process):
+            running = running or other.beat > heard.get(other.process, other.beat)
+            heard[other.process] = other.beat
+    return running
 
 
 def _ended(why: str, ticks: int, failures: int) -> dict[str, object]:
