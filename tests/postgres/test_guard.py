@@ -200,3 +200,20 @@ def test_a_promoted_standby_does_not_inherit_the_lease(pair_of_servers):
     pair.standby.sql("update account set balance = balance where id = 7")
     forks = pair.standby.sql("select region, snapshot from farshore.epochs order by epoch desc limit 1")
     assert forks[0][0] == STANDBY
+
+
+def test_a_clock_that_stepped_back_leaves_no_lease_longer_than_the_next_renewals(guarded):
+    """H8: the old end lies in a future that honest clocks never allowed; the next renewal takes it back."""
+    guarded.renew("interval '1 hour'")
+    assert guarded.renew("interval '100 milliseconds'")
+    left_us = "pg_sequence_last_value('farshore.until_us') - date_part('epoch', clock_timestamp()) * 1e6"
+    assert guarded.server.sql(f"select {left_us}")[0][0] <= 100_000
+
+
+def test_a_late_renewal_does_not_shorten_a_newer_one(guarded):
+    guarded.renew("interval '20 seconds'")
+    end = guarded.server.sql("select pg_sequence_last_value('farshore.until_us')")
+    guarded.server.sql(
+        f"select farshore.renew({guarded.epoch}, clock_timestamp() - interval '5 s', interval '20 s')"
+    )
+    assert guarded.server.sql("select pg_sequence_last_value('farshore.until_us')") == end

@@ -138,9 +138,12 @@ begin
         return false;
     end if;
     perform setval('farshore.incarnation_us', (date_part('epoch', pg_postmaster_start_time()) * 1e6)::bigint);
-    perform setval('farshore.until_us', greatest(
-        coalesce(pg_sequence_last_value('farshore.until_us'), 0),
-        (date_part('epoch', started + ttl) * 1e6)::bigint));
+    -- A late renewal shortens nothing; an end that lies further off than any lease is long says that the clock
+    -- stepped back, and is taken back.
+    perform setval('farshore.until_us', least(
+        greatest(coalesce(pg_sequence_last_value('farshore.until_us'), 0),
+                 (date_part('epoch', started + ttl) * 1e6)::bigint),
+        (date_part('epoch', clock_timestamp() + ttl) * 1e6)::bigint));
     return true;
 end $$;
 
