@@ -126,6 +126,24 @@ def test_observations_presences_and_history(journals):
     assert [event.version for event in standby.history(after_version=2)] == [3]
 
 
+def test_history_however_long_is_no_part_of_what_every_tick_reads(journals):
+    home, _standby = journals
+    home.compare_and_set(None, RECORD)
+    for version in range(1, 6):
+        home.put_event(dataclasses.replace(EVENT, version=version))
+    asked = []
+    query = home._dynamodb.query
+
+    def counted(**request):
+        answer = query(**request)
+        asked.append(answer["ScannedCount"])
+        return answer
+
+    home._dynamodb.query = counted
+    home.read()
+    assert asked == [1]
+
+
 def test_a_damaged_record_is_refused_not_guessed():
     document = dataclasses.asdict(RECORD)
     with pytest.raises(JournalDamagedError, match="cannot be read"):

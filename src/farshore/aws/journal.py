@@ -1,6 +1,7 @@
 """The authority table: one DynamoDB global table with multi-region strong consistency.
 
-One partition per global cluster; sort keys `authority`, `observation#<region>`, `presence#...`, `event#<version>`.
+One partition per global cluster; sort keys `authority`, `observation#<region>`, `presence#...`, and after
+them, out of the range that every tick reads, `story#<version>`.
 Epoch, phase, lease, plan and step are one item, because transactions are refused on such a table:
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/multi-region-strong-consistency-gt.html
 """
@@ -62,7 +63,7 @@ class DynamoJournal:
         return self._put("authority", dataclasses.asdict(after), fields, condition)
 
     def put_event(self, event: Event) -> None:
-        self._put(f"event#{event.version:012d}", dataclasses.asdict(event), {}, {})
+        self._put(f"story#{event.version:012d}", dataclasses.asdict(event), {}, {})
 
     def put_presence(self, presence: Presence) -> None:
         self._put(f"presence#{presence.kind}#{presence.region}", dataclasses.asdict(presence), {}, {})
@@ -71,7 +72,7 @@ class DynamoJournal:
         self._put(f"observation#{sighting.region}", dataclasses.asdict(sighting), {}, {})
 
     def history(self, after_version: int = 0) -> list[Event]:
-        items = self._query(f"event#{after_version + 1:012d}", "event#~")
+        items = self._query(f"story#{after_version + 1:012d}", "story#~")
         return [decode_event(json.loads(item["document"])) for item in items]
 
     def _query(self, first: str, last: str) -> list[dict[str, Any]]:

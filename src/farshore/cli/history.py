@@ -14,6 +14,7 @@ from farshore.settings import from_environment
 from farshore.workshop import Workshop
 
 _POLL_S = 0.2
+_LATE_VERSIONS = 1000  # lines are kept off the path, so an earlier one may come after a later one
 
 
 def history(
@@ -24,12 +25,13 @@ def history(
     """List the moves of authority, oldest first, each with its reason."""
     with reported():
         journal = Workshop(from_environment()).journal
-        seen = 0
+        seen: set[int] = set()
         while True:
             try:
-                for event in journal.history(after_version=seen):
-                    seen = event.version
-                    _print(event, as_json=as_json)
+                for event in journal.history(after_version=max(seen, default=0) - _LATE_VERSIONS):
+                    if event.version not in seen:
+                        seen.add(event.version)
+                        _print(event, as_json=as_json)
             except UnknownOutcomeError as error:
                 if not follow:
                     raise
