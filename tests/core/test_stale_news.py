@@ -3,6 +3,7 @@
 import dataclasses
 
 from farshore.core.authority import Phase
+from farshore.core.decide import decide
 from farshore.core.errors import UnknownOutcomeError
 from farshore.core.profile import FAST
 from farshore.simulate.world import HOME, STANDBY, Actor, SimWorld, run
@@ -152,3 +153,36 @@ def test_every_event_is_kept_though_its_writer_never_heard_that_it_had_written()
     run(world, actors, 7000, one_writer(world))
     assert lost
     assert "claim-lost-holder" in {event.action for event in world.events}
+
+
+def test_a_target_that_died_while_promoting_gives_the_source_its_role_back():
+    """H14: the request may have been sent; when it can no longer arrive and nothing has moved, the source goes on."""
+    world = SimWorld()
+    actors = start(world)
+    run(world, actors, 3000, one_writer(world))
+    del actors[HOME]
+    world.lost.add(HOME)
+    actors[STANDBY].controller._world = dataclasses.replace(
+        actors[STANDBY].controller._world, background=lambda name, work: None
+    )
+    run(world, actors, 5500, one_writer(world))
+    assert world.record.phase is Phase.PROMOTING
+    world.lost = {STANDBY}
+    actors[HOME] = Actor(world.controller(HOME, "back"), due_ms=5500)
+    run(world, actors, 5500 + FAST.request_life_ms, one_writer(world))
+    assert world.record.phase is Phase.PROMOTING
+    run(world, actors, world.clock.mono_ms + FAST.intent_not_after_ms + 5000, one_writer(world))
+    assert (world.record.phase, world.record.holder, world.record.epoch) == (Phase.HELD, HOME, 3)
+    assert world.servers[HOME].may_write()
+
+
+def test_an_unreachable_database_at_first_boot_is_not_called_a_reader():
+    world = SimWorld()
+    world.controller(STANDBY, "s").tick()
+    facts = world.controller(HOME, "h")._observe()
+    now = world.clock.now()
+    no_server = decide(None, dataclasses.replace(facts, servers={}), now, FAST).reason
+    no_cluster = decide(None, dataclasses.replace(facts, cluster=None), now, FAST).reason
+    assert "cannot be reached" in no_server
+    assert "global cluster" in no_cluster
+    assert "is not the writer" not in no_server + no_cluster

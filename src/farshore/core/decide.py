@@ -67,7 +67,7 @@ def _first_boot(facts: Facts, now: Now, mode: Mode) -> Step:
     """A table without a record: the cluster's writer gets an epoch above any its database has known (H17)."""
     server = health.writing_server(facts, facts.me)
     if server is None or not health.is_writer_of_cluster(facts, facts.me):
-        return Step("wait", None, Action.NOTHING, f"no authority yet, and {facts.me} is not the writer")
+        return Step("wait", None, Action.NOTHING, f"no authority yet, and {_why_no_writer(facts)}")
     epoch = server.epoch + 1
     reason = f"no authority yet: {facts.me} is the global cluster's writer and gets epoch {epoch}"
     event = Event(1, now.wall_ms, epoch, Phase.HELD, facts.me, "first-boot", reason, facts.process)
@@ -86,6 +86,16 @@ def _first_boot(facts: Facts, now: Now, mode: Mode) -> Step:
         last_event=event,
     )
     return Step("first-boot", record, Action.RENEW, reason)
+
+
+def _why_no_writer(facts: Facts) -> str:
+    if facts.me not in facts.servers:
+        return f"the database of {facts.me} cannot be reached, or has no guard (`farshore guard install`)"
+    if facts.cluster is None:
+        return f"the global cluster cannot be described from {facts.me}"
+    if facts.cluster.moving is not None:
+        return f"the global cluster is being moved ({facts.cluster.moving})"
+    return f"{facts.me} is not the writer"
 
 
 def _why_waiting(view: View) -> str:

@@ -20,6 +20,8 @@ class Profile:
     probe_ms            pause between two probes of one endpoint, and between observations
     unreachable_after_ms  silence after which an endpoint counts as unreachable
     stale_after_ms      age at which another region's observation counts as stale
+    request_life_ms     how long after its time a sent promotion may still arrive: a function's longest life (170 s)
+                        and that of a request's signature (5 minutes)
     loss_budget_ms      loss bound above which a failover needs a person
     """
 
@@ -39,6 +41,7 @@ class Profile:
     drift_ppm: int = 1000
     claim_ttl_ms: int = 60_000
     intent_not_after_ms: int = 10_000
+    request_life_ms: int = 480_000
     in_region_budget_ms: int = 180_000
     cooldown_ms: int = 60_000
 

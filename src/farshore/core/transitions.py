@@ -253,6 +253,16 @@ def _claim_back(view: View) -> Authority:
     return _claim(view, PlanKind.ADOPT, view.facts.me, "claim expired before any promotion")
 
 
+def _promotion_expired(view: View) -> bool:
+    """As above, but a request may have been sent: only when it can no longer arrive is `not moved` an answer (H14)."""
+    intent = _plan(view).intent
+    return (
+        _claim_expired(view)
+        and intent is not None
+        and view.now.wall_ms >= intent.not_after_ms + view.profile.request_life_ms
+    )
+
+
 def _unmoved(view: View) -> bool:
     plan, cluster = _plan(view), view.facts.cluster
     return (
@@ -334,5 +344,10 @@ TABLE: tuple[Row, ...] = (
     Row(
         "promote-anew", Phase.PROMOTING, Phase.PROMOTING, _intent_spent, _with_intent, Action.PROMOTE,
         "attempt {attempt} to promote {target} had no effect within its time: a new one is sent",
+    ),
+    Row(
+        "promotion-expired", Phase.PROMOTING, Phase.CLAIMED, _promotion_expired, _claim_back, Action.NOTHING,
+        "{target} went silent while it was to be promoted, and no request of it can arrive any more: {source}, "
+        "still the writer, claims {next_epoch}",
     ),
 )  # fmt: skip
