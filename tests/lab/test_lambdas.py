@@ -223,6 +223,25 @@ def test_maximum_retry_attempts_is_honoured(east, tmp_path):
     assert len(lines(path)) == 1
 
 
+def test_an_event_that_is_given_up_becomes_a_dead_letter(running, east):
+    cloud, _, _ = running
+    queues = client(cloud, "sqs", HOME)
+    url = queues.create_queue(QueueName="dead")["QueueUrl"]
+    dead = "arn:aws:sqs:us-east-1:123456789012:dead"
+    make(east, "buried", DeadLetterConfig={"TargetArn": dead})
+    east.put_function_event_invoke_config(FunctionName="buried", MaximumRetryAttempts=0)
+    event = json.dumps({"do": "raise"}).encode()
+    east.invoke(FunctionName="buried", InvocationType="Event", Payload=event)
+
+    def letters():
+        return queues.receive_message(QueueUrl=url, MessageAttributeNames=["All"]).get("Messages")
+
+    (letter,) = eventually(letters)
+    assert letter["Body"].encode() == event
+    assert "no luck" in letter["MessageAttributes"]["ErrorMessage"]["StringValue"]
+    assert east.get_function_configuration(FunctionName="buried")["DeadLetterConfig"] == {"TargetArn": dead}
+
+
 def test_a_lost_regions_processes_die_and_stay_away(running, east):
     cloud, links, _ = running
     west = client(cloud, "lambda", STANDBY, read_timeout=20)
@@ -282,7 +301,6 @@ def test_a_process_killed_in_mid_air_fails_its_invocation_and_the_next_works(run
     "more",
     [
         {"Runtime": "nodejs22.x"},
-        {"DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:123456789012:dead"}},
         {"Code": {"S3Bucket": "bucket", "S3Key": "k"}},
     ],
 )

@@ -2,7 +2,9 @@
 
 Rules: https://docs.aws.amazon.com/lambda/latest/dg/invocation-sync.html,
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html (two retries, after one and two more
-minutes; throttled events come again with growing pauses until they are six hours old) and
+minutes; throttled events come again with growing pauses until they are six hours old),
+https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html (what is given up goes to the
+dead-letter queue, in the role's name) and
 https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html (the variables every function has).
 """
 
@@ -14,11 +16,14 @@ import os
 import threading
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import unquote
+from weakref import WeakKeyDictionary
 
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 from moto.awslambda import models, urls
 from moto.awslambda.models import LambdaFunction, lambda_backends
 from moto.awslambda.responses import LambdaResponse
@@ -37,10 +42,15 @@ THROTTLE_PAUSE_MAX_S = 300.0
 EVENT_AGE_MAX_S = 6 * 3600.0
 CREDENTIALS_LIFE_S = 12 * 3600
 _log = logging.getLogger(__name__)
+_dead_letters: WeakKeyDictionary[LambdaFunction, str] = WeakKeyDictionary()  # moto forgets them
+_moto_configuration = models.LambdaFunction.get_configuration
 
 
 class Lambdas:
-    """Runs functions; `endpoint(region)` is the URL at which a region's functions call AWS."""
+    """Runs functions; `endpoint(region)` is the URL at which a region's functions call AWS.
+
+    `extra_environment(region)` stands for what a function finds in its VPC; it wins over the function's own.
+    """
 
     def __init__(
         self,
@@ -49,11 +59,13 @@ class Lambdas:
         root: Path,
         runtime_host: str,
         endpoint: Callable[[str], str],
+        extra_environment: Callable[[str], Mapping[str, str]] = lambda _region: {},
         retry_pauses_s: tuple[float, ...] = RETRY_PAUSES_S,
     ) -> None:
         self._pools = Pools(spawn=spawn, runtime_host=runtime_host, logs=root / "logs")
         self._bundles = root / "bundles"
         self._endpoint = endpoint
+        self._extra_environment = extra_environment
         self._retry_pauses_s = retry_pauses_s
         self._credentials: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {}
         self._losses: dict[str, int] = {}
@@ -96,7 +108,7 @@ class Lambdas:
         pauses = list(self._retry_pauses_s[: settings.get("MaximumRetryAttempts", len(self._retry_pauses_s))])
         too_old = time.monotonic() + settings.get("MaximumEventAgeInSeconds", EVENT_AGE_MAX_S)
         losses = self._losses.get(made.region, 0)
-        throttle_pause = 1.0
+        throttle_pause, why = 1.0, "the event was throttled until it was too old"
         while self._losses.get(made.region, 0) == losses:
             try:
                 outcome = self.invoke(made, payload)
@@ -108,14 +120,42 @@ class Lambdas:
             else:
                 if not outcome.failed:
                     return
-                _log.warning(
-                    "%s failed: %s", made.function_name, outcome.payload[:500].decode(errors="replace")
-                )
+                why = outcome.payload[:500].decode(errors="replace")
+                _log.warning("%s failed: %s", made.function_name, why)
                 if not pauses:
+                    self._bury(made, payload, why)
                     return
                 pause = pauses.pop(0)
-            if time.monotonic() + pause > too_old or self._closing.wait(pause):
+            if time.monotonic() + pause > too_old:
+                self._bury(made, payload, why)
                 return
+            if self._closing.wait(pause):
+                return
+
+    def _bury(self, made: LambdaFunction, payload: bytes, why: str) -> None:
+        """Send an event that is given up to the function's dead-letter queue or topic, if it has one."""
+        arn = dead_letters(made)
+        if not arn or self._closing.is_set():
+            return
+        _, _, service, region, account, name = arn.split(":", 5)
+        keys = dict(self._role_credentials(made))
+        client = boto3.client(
+            service,
+            region_name=region,
+            endpoint_url=self._endpoint(made.region),
+            aws_access_key_id=keys["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"],
+            aws_session_token=keys["AWS_SESSION_TOKEN"],
+        )
+        told = {"ErrorMessage": {"DataType": "String", "StringValue": why or "no words"}}
+        try:
+            if service == "sqs":
+                url = f"https://sqs.{region}.amazonaws.com/{account}/{name}"
+                client.send_message(QueueUrl=url, MessageBody=payload.decode(), MessageAttributes=told)
+            else:
+                client.publish(TopicArn=arn, Message=payload.decode(), MessageAttributes=told)
+        except (BotoCoreError, ClientError) as error:
+            _log.warning("%s: its dead letter was lost: %s", made.function_name, error)
 
     def _describe(self, made: LambdaFunction) -> Function:
         return Function(
@@ -125,8 +165,12 @@ class Lambdas:
             handler=str(made.handler),
             timeout_s=float(made.timeout),
             bundle=self._bundle(made),
-            environment=tuple(sorted({**made.environment_vars, **self._own_variables(made)}.items())),
+            environment=tuple(sorted(self._environment(made).items())),
         )
+
+    def _environment(self, made: LambdaFunction) -> dict[str, str]:
+        extra = self._extra_environment(made.region)
+        return {**made.environment_vars, **extra, **self._own_variables(made)}
 
     def _own_variables(self, made: LambdaFunction) -> dict[str, str]:
         bundle = str(self._bundle(made))
@@ -197,10 +241,13 @@ class LabLambda(LambdaResponse):
             raise NotInTheLabError("functions come as a ZipFile; neither images nor buckets are emulated.")
         if not str(wanted.get("Runtime", "")).startswith("python"):
             raise NotInTheLabError(f"functions run Python, not {wanted.get('Runtime')}.")
-        for unheard in ("Layers", "DeadLetterConfig", "FileSystemConfigs", "ImageConfig"):
+        for unheard in ("Layers", "FileSystemConfigs", "ImageConfig"):
             if wanted.get(unheard):
                 raise NotInTheLabError(f"{unheard} would have no effect.")
-        return super().create_function()
+        answer = super().create_function()
+        if target := wanted.get("DeadLetterConfig", {}).get("TargetArn"):
+            _dead_letters[self.backend.get_function(wanted["FunctionName"])] = target
+        return answer
 
     def put_function_event_invoke_config(self) -> Any:
         if any(self.json_body.get("DestinationConfig", {}).values()):
@@ -241,6 +288,17 @@ def install(lambdas: Lambdas) -> None:
         return ""
 
     patch(models.LambdaFunction, "invoke", deliver)
+    patch(models.LambdaFunction, "get_configuration", _configuration)
+
+
+def dead_letters(made: LambdaFunction) -> str:
+    """Where events go that are given up; empty when they are dropped."""
+    return _dead_letters.get(made, "")
+
+
+def _configuration(made: LambdaFunction, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    shown: dict[str, Any] = _moto_configuration(made, *args, **kwargs)
+    return {**shown, "DeadLetterConfig": {"TargetArn": target}} if (target := dead_letters(made)) else shown
 
 
 def _throttled(error: ThrottledError) -> TYPE_RESPONSE:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from farshore.lab.deploy.values import comparable
+from farshore.lab.deploy.values import comparable, is_file
 
 _STEP = re.compile(r"""\.?([^.\[\]"]+)|\["([^"]*)"\]|\[(\d+|\*)\]""")
 
@@ -19,6 +19,11 @@ def stored(inputs: Mapping[str, Any]) -> dict[str, Any]:
         {name: value for name, value in inputs.items() if f"{name}Version" not in inputs}
     )
     return kept
+
+
+def echoed(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """What the program gets back of its inputs: all but the files, of which only digests are kept."""
+    return {name: value for name, value in inputs.items() if not is_file(value)}
 
 
 def between(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

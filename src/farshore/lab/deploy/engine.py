@@ -173,12 +173,13 @@ class Engine:
         return resource
 
     def _answer(self, resource: Resource) -> Any:
-        """`unknown`: properties that are missing here are unknown to the program, not null, so that whatever is
-        made of them comes back as an error that names the resource."""
+        """What it was asked to be, which differs from what the program asks now where changes are ignored, and what
+        it became. `unknown`: properties that are missing here are unknown to the program, not null, so that whatever
+        is made of them comes back as an error that names the resource."""
         return resource_pb2.RegisterResourceResponse(
             urn=resource.urn,
             id=resource.id,
-            object=values.write(resource.outputs, resource.secret),
+            object=values.write({**changes.echoed(resource.inputs), **resource.outputs}, resource.secret),
             unknown=True,
         )
 

@@ -105,8 +105,8 @@ def nothing(_: Old) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A resource type. `inputs` are the ones that `create` passes on: the deployer refuses all others, so that
-    nothing the program asks for is dropped in silence.
+    """A resource type. `inputs` are the ones that `create` passes on, or that only steer the provider's own updates
+    and deletions: the deployer refuses all others, so that nothing the program asks for is dropped in silence.
 
     `observe` reads what others may change after creation, in the form of inputs (None: not set).
     """

@@ -10,6 +10,7 @@ import json
 import os
 import runpy
 import sys
+import traceback
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,11 +18,13 @@ from pathlib import Path
 import pulumi
 from pulumi import runtime
 
+from farshore.lab.deploy.errors import FAILED
+
 PROGRAM_FAILED = 32
 
 
 def run(environ: Mapping[str, str], program: Path) -> int:
-    """Run the program in a directory; an exception that it raises is the caller's."""
+    """Run the program in a directory; the exit code. The last thing printed is why it failed."""
     parallel = int(environ["PULUMI_PARALLEL"])
     runtime.reset_options(
         project=environ["PULUMI_PROJECT"],
@@ -44,8 +47,10 @@ def run(environ: Mapping[str, str], program: Path) -> int:
 
     try:
         loop.run_until_complete(runtime.run_in_stack(main))
-    except pulumi.RunError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except Exception as error:  # noqa: BLE001 - the program's own, whatever it is
+        if not isinstance(error, pulumi.RunError):
+            traceback.print_exc()
+        print(f"{FAILED}{''.join(traceback.format_exception_only(error))}", file=sys.stderr)
         return PROGRAM_FAILED
     return 0
 

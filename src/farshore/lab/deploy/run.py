@@ -14,7 +14,7 @@ from farshore.core.errors import RefusedError
 from farshore.lab.deploy import monitor
 from farshore.lab.deploy.checkpoint import Checkpoint, Resource
 from farshore.lab.deploy.engine import Engine, Target, Tell
-from farshore.lab.deploy.errors import DeployError
+from farshore.lab.deploy.errors import FAILED, DeployError
 from farshore.lab.deploy.kinds import Kind, Old
 from farshore.lab.deploy.values import hide
 from farshore.lab.ports import Process, Spawn
@@ -157,7 +157,9 @@ def _check(engine: Engine, checkpoint: Checkpoint, code: int | None, said: list[
         raise DeployError(_told_failures(progress.failed, "failed", progress.skipped))
     if code != 0:
         secrets = [resource.inputs.get(name) for resource in checkpoint.all() for name in resource.secret]
-        words = "\n".join(said) or log.read_text(errors="replace")[-_SAID_MAX:]
+        printed = log.read_text(errors="replace")
+        _, failed, why = printed.rpartition(f"\n{FAILED}")
+        words = "\n".join(said) or (why if failed else printed)[-_SAID_MAX:]
         ended = "did not end in time" if code is None else f"ended with code {code}"
         raise DeployError(f"the program {ended}: {hide(words.strip(), secrets)}")
     gone = {resource.urn for resource in checkpoint.all()} - {*progress.created, *progress.unchanged}

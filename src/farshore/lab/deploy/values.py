@@ -18,6 +18,7 @@ SIGNATURE = "4dabf18193072939515e22adb298388d"
 SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - a signature, not a secret
 ASSET = "c44067f5952c0a294b673a41bacd8c17"
 ARCHIVE = "0def7320c3a5731c473e5ecbe6d01bc7"
+DIGEST = "file-sha256"
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 _SHORTEST_SECRET = 4
@@ -77,12 +78,17 @@ def write(values: Mapping[str, Any], secret: Iterable[str]) -> struct_pb2.Struct
 def comparable(value: Any) -> Any:
     """The value as JSON can hold it: a file is its digest."""
     if isinstance(value, File):
-        return {"sha256": value.sha256}
+        return {DIGEST: value.sha256}
     if isinstance(value, Mapping):
         return {name: comparable(part) for name, part in value.items()}
     if isinstance(value, list):
         return [comparable(part) for part in value]
     return value
+
+
+def is_file(value: Any) -> bool:
+    """Whether this is what `comparable` makes of a file."""
+    return isinstance(value, Mapping) and value.keys() == {DIGEST}
 
 
 def hide(text: str, secrets: Iterable[Any]) -> str:

@@ -122,7 +122,7 @@ KINDS = {
     ),
     "aws:route53/healthCheck:HealthCheck": Kind(
         "type insufficientDataHealthStatus disabled invertHealthcheck childHealthchecks childHealthThreshold "
-        "cloudwatchAlarmName cloudwatchAlarmRegion referenceName",
+        "cloudwatchAlarmName cloudwatchAlarmRegion referenceName triggers",
         _check,
         _delete_check,
     ),
