@@ -36,25 +36,28 @@ class Grants:
 
 
 def statements(kind: Kind, site: Site, grants: Grants) -> list[Statement]:
-    common = [_authority(grants), *_secret(site, grants), *_running(site, grants)]
-    return [*common, *_controlling(site, grants)] if kind == "controller" else common
+    common = [_authority(grants), _metrics(site), *_secret(site, grants), *_running(site, grants)]
+    return [*common, *_controlling(grants)] if kind == "controller" else common
 
 
 def _authority(grants: Grants) -> Statement:
     return Statement("Authority", ["dynamodb:Query", "dynamodb:PutItem"], [grants.table])
 
 
-def _controlling(site: Site, grants: Grants) -> list[Statement]:
+def _metrics(site: Site) -> Statement:
+    return Statement(
+        "Metrics",
+        ["cloudwatch:PutMetricData"],
+        ["*"],
+        conditions={"StringEquals": {"cloudwatch:namespace": site.names.metric_namespace}},
+    )
+
+
+def _controlling(grants: Grants) -> list[Statement]:
     """A failover is asked for in the target's region, so each controller may promote its own cluster only."""
     return [
         Statement("Describe", ["rds:DescribeGlobalClusters"], [grants.global_cluster]),
         Statement("Failover", ["rds:FailoverGlobalCluster"], [grants.global_cluster, grants.cluster]),
-        Statement(
-            "Metrics",
-            ["cloudwatch:PutMetricData"],
-            ["*"],
-            conditions={"StringEquals": {"cloudwatch:namespace": site.names.metric_namespace}},
-        ),
     ]
 
 

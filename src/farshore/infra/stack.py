@@ -65,6 +65,7 @@ class Farshore(pulumi.ComponentResource):
                     database=database,
                     authority=authority,
                     credentials=credentials,
+                    authority_alarm=writer_name.alarms[region.site.region],
                     after=peering.routes,
                 ),
                 self._inside,

@@ -1,14 +1,17 @@
-"""One region's watch over the database: monitor and controller, and what they are told by their environment."""
+"""One region's watch over the database: monitor and controller, what they are told, and what wakes a person."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
+import pulumi_aws as aws
 
+from farshore.infra.alarms import Alarms, AlarmsArgs, Thresholds
 from farshore.infra.artifact import CA_IN_FUNCTION, archive
 from farshore.infra.authority import AuthorityTable
 from farshore.infra.config import StackConfig
 from farshore.infra.credentials import Credentials
+from farshore.infra.dashboard import Dashboard, DashboardArgs
 from farshore.infra.database import GlobalDatabase
 from farshore.infra.functions import FunctionArgs, LoopFunction, dead_letters
 from farshore.infra.permissions import KINDS, Kind
@@ -24,6 +27,7 @@ class WatchArgs:
     database: GlobalDatabase
     authority: AuthorityTable
     credentials: Credentials
+    authority_alarm: aws.cloudwatch.MetricAlarm
     after: Sequence[pulumi.Resource] = ()
 
 
@@ -34,11 +38,21 @@ class Watch(pulumi.ComponentResource):
         site = args.region.site
         self.dead_letters = dead_letters(name, site, self)
         self.functions = {kind: self._function(kind) for kind in KINDS}
+        self.alarms = Alarms(
+            f"{name}-alarms",
+            AlarmsArgs(site, args.region.alerts.topic, thresholds(args.config)),
+            pulumi.ResourceOptions(parent=self),
+        )
+        shown = [args.authority_alarm.arn, *(alarm.arn for alarm in self.alarms.made)]
+        dashboard = Dashboard(
+            f"{name}-board", DashboardArgs(site, shown), pulumi.ResourceOptions(parent=self)
+        )
         self.outputs: dict[str, pulumi.Input[str]] = {
             f"{site.side}VpcId": args.region.network.vpc.id,
             f"{site.side}TopicArn": args.region.alerts.topic.arn,
             f"{site.side}MonitorFunction": self.functions["monitor"].function.name,
             f"{site.side}ControllerFunction": self.functions["controller"].function.name,
+            f"{site.side}Dashboard": dashboard.dashboard.dashboard_name,
         }
         self.register_outputs(self.outputs)
 
@@ -63,6 +77,16 @@ class Watch(pulumi.ComponentResource):
             ),
             pulumi.ResourceOptions(parent=self),
         )
+
+
+def thresholds(config: StackConfig) -> Thresholds:
+    return Thresholds(
+        cpu_percent=config.cpu_percent,
+        storage_budget_gib=config.storage_budget_gib,
+        storage_percent=config.storage_percent,
+        free_local_storage_gib=config.free_local_storage_gib,
+        lag_ms=config.lag_alarm_ms,
+    )
 
 
 def variables(config: StackConfig, database: GlobalDatabase) -> dict[str, pulumi.Input[str]]:
