@@ -111,6 +111,7 @@ def _watch(
 ) -> None:
     gaps: list[float] = []
     margins: list[float] = []
+    began = time.monotonic()
     before: tuple[int, int] | None = None
 
     end = time.monotonic() + options.minutes * 60
@@ -124,6 +125,11 @@ def _watch(
         if before is not None and until_us != before[0]:
             gaps.append((now_us - before[1]) / 1000)
             margins.append((before[0] - now_us) / 1000)
+            if margins[-1] < 0:
+                print(
+                    f"  at {time.monotonic() - began:.1f} s: {gaps[-1]:.0f} ms after the renewal before",
+                    flush=True,
+                )
         if before is None or until_us != before[0]:
             before = (until_us, now_us)
         if time.monotonic() >= next_stall:
