@@ -140,12 +140,14 @@ def test_missed_periods_are_skipped(running, east):
     schedules = Schedules(running[0].lambdas, Links())
     east.put_rule(Name="slow", ScheduleExpression="rate(1 hour)")
     (rule,) = [r for r, _ in schedules._rules() if r.name == "slow"]
+    late = schedules._lateness_s(rule)
+    assert 0 < late < 15
     assert not schedules._is_due(rule, 60.0, 0.0)
-    assert not schedules._is_due(rule, 60.0, 59.9)
-    assert schedules._is_due(rule, 60.0, 60.0)
-    assert schedules._is_due(rule, 60.0, 1000.0)
-    assert not schedules._is_due(rule, 60.0, 1000.0)
-    assert schedules._is_due(rule, 60.0, 1020.0)
+    assert not schedules._is_due(rule, 60.0, 59.9 + late)
+    assert schedules._is_due(rule, 60.0, 60.1 + late)
+    assert schedules._is_due(rule, 60.0, 1000.0 + late)
+    assert not schedules._is_due(rule, 60.0, 1000.0 + late)
+    assert schedules._is_due(rule, 60.0, 1020.1 + late)
 
 
 def test_a_scheduled_function_does_not_break_put_events(running, east, queue, tmp_path):
