@@ -1,6 +1,7 @@
 """P4 and P5: what is old, or was read before a freeze, moves nothing and vouches for nothing."""
 
 import dataclasses
+import itertools
 
 from farshore.core.authority import Phase
 from farshore.core.decide import decide
@@ -186,3 +187,77 @@ def test_an_unreachable_database_at_first_boot_is_not_called_a_reader():
     assert "cannot be reached" in no_server
     assert "global cluster" in no_cluster
     assert "is not the writer" not in no_server + no_cluster
+
+
+def test_the_holders_controller_reads_again_though_it_has_the_record_in_hand():
+    """Each renewal is a compare-and-set, as good as a read; a keeper that cannot renew must look."""
+    world = SimWorld()
+    actors = start(world)
+    run(world, actors, 3000, one_writer(world))
+    controller = actors[HOME].controller
+    world.servers[HOME].in_recovery = True
+    reads = []
+    read = controller._world.journal.read
+    controller._world.journal.read = lambda: reads.append(world.clock.mono_ms) or read()
+    run(world, actors, 9000, one_writer(world))
+    gaps = [b - a for a, b in itertools.pairwise(reads)]
+    assert len(reads) > 3
+    assert max(gaps) <= 4 * FAST.renew_ms
+
+
+def test_a_description_that_cannot_be_renewed_becomes_unknown():
+    world = SimWorld()
+    actors = start(world)
+    run(world, actors, 3000, one_writer(world))
+    controller = actors[STANDBY].controller
+    assert controller._observe().cluster is not None
+    controller._describing.start = lambda: None
+    world.advance(3 * FAST.describe_ms)
+    assert controller._observe().cluster is None
+
+
+def test_until_the_role_has_moved_dns_stays_with_the_source():
+    """P6: a claim is no authority; the metric changes when the target holds."""
+    world = SimWorld()
+    actors = start(world)
+    said = []
+    actors[STANDBY].controller._world.publisher.authority_home = lambda **word: said.append(
+        (world.record.phase, word["is_home"])
+    )
+    run(world, actors, 3000, one_writer(world))
+    world.lost.add(HOME)
+    run(world, actors, 7000, one_writer(world))
+    assert {phase for phase, _ in said} & {Phase.CLAIMED, Phase.PROMOTING}
+    assert all(is_home for phase, is_home in said if phase is not Phase.HELD)
+    assert said[-1] == (Phase.HELD, False)
+
+
+def test_a_lease_counts_from_the_clock_read_before_its_record_was_written():
+    """H8: the write takes a second; the lease ends as if it had taken none."""
+    world = SimWorld()
+    controller = world.controller(HOME, "slow")
+    write = controller._world.journal.compare_and_set
+
+    def slow(before, after):
+        world.clock.mono_ms += 1000
+        return write(before, after)
+
+    run(world, {HOME: Actor(controller)}, 500, one_writer(world))
+    controller._world.journal.compare_and_set = slow
+    began = world.clock.mono_ms
+    controller.tick()
+    assert world.servers[HOME].until_ms <= began + FAST.lease_ttl_ms
+
+
+def test_whoever_lost_the_compare_and_set_does_nothing():
+    """H1: the claim came first; the keeper's renewal must not reach the database either."""
+    world = SimWorld()
+    actors = start(world)
+    run(world, actors, 3000, one_writer(world))
+    keeper = actors[HOME].controller
+    world.record = dataclasses.replace(world.record, version=world.record.version + 1, paused=True)
+    keeper._read_at_ms = world.clock.mono_ms
+    before = world.servers[HOME].until_ms
+    world.advance(100)
+    keeper.tick()
+    assert world.servers[HOME].until_ms == before

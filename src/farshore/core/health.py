@@ -73,6 +73,8 @@ def failover_limitation(record: Authority, facts: Facts, profile: Profile) -> st
         return f"mode is {record.mode}: a person must approve"
     if mine is None:
         return "the database of this region cannot be reached"
+    if mine.epoch != record.epoch:
+        return f"the database of this region knows epoch {mine.epoch}, not {record.epoch}: it is behind or has parted"
     if not mine.enforcing:
         return "the guard does not enforce, so the old writer might go on writing"
     if bound is None:
