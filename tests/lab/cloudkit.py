@@ -65,7 +65,7 @@ def _free(host, port):
     return True
 
 
-def make_cloud(root, links, overlays=()):
+def make_cloud(root, links, overlays=(), **options):
     cloud = Cloud(
         names=Names("t"),
         addresses=Addresses(),
@@ -74,18 +74,18 @@ def make_cloud(root, links, overlays=()):
         root=root,
         cadence=1,
         overlays=overlays,
+        **options,
     )
     cloud.start()
     return cloud
 
 
-def client(cloud, service, region, *, view=None, read_timeout=5, retries=0):
+def client(cloud, service, region, *, view=None, read_timeout=5, retries=0, credentials=None):
     return boto3.client(
         service,
         region_name=region,
         endpoint_url=f"http://{cloud.endpoint(view or region)}",
-        aws_access_key_id="AKIAFARSHORELAB00000",
-        aws_secret_access_key="none",
+        **(credentials or {"aws_access_key_id": "AKIAFARSHORELAB00000", "aws_secret_access_key": "none"}),
         config=Config(
             connect_timeout=2, read_timeout=read_timeout, retries={"total_max_attempts": 1 + retries}
         ),
@@ -106,3 +106,25 @@ def eventually(met, timeout_s=10):
         assert time.monotonic() < give_up, "did not happen in time"
         pause.wait(0.02)
     return value
+
+
+def authority_table(names, dynamodb):
+    """As the stack makes it: one replica and one witness; `dynamodb` is a client in the home region."""
+    dynamodb.create_table(
+        TableName=names.authority_table,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[
+            {"AttributeName": "global_cluster", "AttributeType": "S"},
+            {"AttributeName": "entry_key", "AttributeType": "S"},
+        ],
+        KeySchema=[
+            {"AttributeName": "global_cluster", "KeyType": "HASH"},
+            {"AttributeName": "entry_key", "KeyType": "RANGE"},
+        ],
+    )
+    dynamodb.update_table(
+        TableName=names.authority_table,
+        MultiRegionConsistency="STRONG",
+        ReplicaUpdates=[{"Create": {"RegionName": names.standby_region}}],
+        GlobalTableWitnessUpdates=[{"Create": {"RegionName": names.witness_region}}],
+    )

@@ -69,6 +69,11 @@ class Dispatcher:
         region = CONTROL_PLANE_REGION if service in GLOBAL_SERVICES else scope["region"]
         return Call(scope["key"], region, service, self._operation(service, request), request)
 
+    def knows(self, call: Call) -> bool:
+        """Whether the operation is in the lab at all."""
+        service = SERVICES.get(call.service)
+        return service is not None and call.operation in service.operations
+
     def answer(self, call: Call) -> Answer:
         """What moto and the overlays say; NotInTheLab for everything they cannot do."""
         service = SERVICES.get(call.service)

@@ -14,8 +14,9 @@ from typing import Protocol
 
 from moto.core.base_backend import BackendDict
 
-from farshore.lab.cloud import dynamodb, events, lambdas
+from farshore.lab.cloud import dynamodb, events, lambdas, secrets
 from farshore.lab.cloud.dispatch import Call, Dispatcher
+from farshore.lab.cloud.iam import Authorizer
 from farshore.lab.cloud.refusals import not_in_the_lab, refusal
 from farshore.lab.cloud.wire import Answer, HttpRequest, HttpServer, Silence
 from farshore.lab.ports import OUTSIDE, Address, Links, Spawn
@@ -41,6 +42,7 @@ class Cloud:
 
     `overlays` install what lives elsewhere (RDS, CloudWatch, Route 53): each swaps its service's url table, and all
     run once in `start`, before the first request. `cadence` is theirs; Lambda and EventBridge keep true time.
+    `enforce_permissions`: calls of roles are denied unless their policies allow them.
     """
 
     def __init__(
@@ -53,6 +55,8 @@ class Cloud:
         root: Path,
         cadence: int,
         overlays: Sequence[Overlay] = (),
+        extra_environment: Callable[[str], Mapping[str, str]] = lambda _region: {},
+        enforce_permissions: bool = False,
     ) -> None:
         self.cadence = cadence
         self._names = names
@@ -60,6 +64,7 @@ class Cloud:
         self._links = links
         self._overlays = tuple(overlays)
         self._dispatcher = Dispatcher()
+        self.permissions = Authorizer(enforce=enforce_permissions)
         self._gateways: dict[str, HttpServer] = {}
         self._losses = dict.fromkeys((*names.regions, names.witness_region), 0)
         self._lock = threading.Lock()
@@ -81,6 +86,7 @@ class Cloud:
         dynamodb.install(self._links)
         lambdas.install(self.lambdas)
         events.install(self.schedules)
+        secrets.install()
         for overlay in self._overlays:
             overlay()
         self.schedules.start()
@@ -141,7 +147,8 @@ class Cloud:
 
     def _answer(self, call: Call) -> Answer:
         try:
-            return self._dispatcher.answer(call)
+            refused = self.permissions.refusal(call) if self._dispatcher.knows(call) else None
+            return refused or self._dispatcher.answer(call)
         except Silence:
             raise
         except Exception as error:  # noqa: BLE001 - a fault of the lab must not look like a dead network
