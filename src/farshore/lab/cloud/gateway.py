@@ -55,7 +55,6 @@ class Cloud:
         root: Path,
         cadence: int,
         overlays: Sequence[Overlay] = (),
-        extra_environment: Callable[[str], Mapping[str, str]] = lambda _region: {},
         enforce_permissions: bool = False,
     ) -> None:
         self.cadence = cadence
