@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -55,6 +55,7 @@ class Cloud:
         root: Path,
         cadence: int,
         overlays: Sequence[Overlay] = (),
+        extra_environment: Callable[[str], Mapping[str, str]] = lambda _region: {},
         enforce_permissions: bool = False,
     ) -> None:
         self.cadence = cadence
@@ -72,6 +73,7 @@ class Cloud:
             root=root,
             runtime_host=addresses.runtime,
             endpoint=lambda region: f"http://{self.endpoint(region)}",
+            extra_environment=extra_environment,
         )
         self.schedules = events.Schedules(self.lambdas, links)
 
