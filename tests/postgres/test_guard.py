@@ -69,6 +69,30 @@ def test_a_lease_ends_by_itself(guarded):
         guarded.server.sql("update account set balance = balance where id = 1")
 
 
+def test_a_transaction_that_outlives_the_lease_is_refused(guarded):
+    """now() stands still in a transaction; the lease does not."""
+    higher = guarded.epoch + 1
+    guarded.server.sql("select farshore.grant_epoch(%s, %s)", HOME, higher)
+    guarded.epoch = higher
+    guarded.renew("interval '300 milliseconds'")
+    with guarded.connect() as connection:
+        connection.execute("update account set balance = balance where id = 1")
+        deadline = time.monotonic() + 5
+        while guarded.server.sql("select farshore.in_lease()") == [(True,)]:
+            assert time.monotonic() < deadline
+        with pytest.raises(ReadOnlySqlTransaction):
+            connection.commit()
+
+
+@pytest.mark.parametrize("other", [-1, 1])
+def test_only_the_granted_epoch_is_renewed(guarded, other):
+    """A controller frozen over a move wakes and renews what it held."""
+    end = guarded.server.sql("select pg_sequence_last_value('farshore.until_us')")
+    renewed = f"select farshore.renew({guarded.epoch + other}, clock_timestamp(), interval '2 hours')"
+    assert guarded.server.sql(renewed) == [(False,)]
+    assert guarded.server.sql("select pg_sequence_last_value('farshore.until_us')") == end
+
+
 def test_an_old_snapshot_sees_the_fence(guarded):
     """H3: a lease in an ordinary row would still look valid to this transaction."""
     with guarded.connect() as connection:
@@ -190,7 +214,10 @@ def test_a_promoted_standby_does_not_inherit_the_lease(pair_of_servers):
     """H5: the standby holds a replicated, unexpired lease; its postmaster is another one."""
     pair = pair_of_servers
     guarded = Guarded(pair.home)
+    pair.home.sql("insert into free values (%s)", -guarded.epoch)  # a renewal alone waits for no disk
     pair.caught_up()
+    until = "select pg_sequence_last_value('farshore.until_us')"
+    assert pair.standby.sql(until) == pair.home.sql(until)
     pair.promote()
     assert pair.standby.sql("select farshore.in_lease()") == [(False,)]
     with pytest.raises(ReadOnlySqlTransaction):
