@@ -5,13 +5,12 @@ import dataclasses
 import boto3
 import pytest
 from botocore.config import Config
-from cloudkit import HOME, STANDBY, WITNESS, Links, make_cloud
+from cloudkit import HOME, STANDBY, WITNESS, Links, authority_table, make_cloud
 
 from farshore.aws.journal import DynamoJournal, JournalDamagedError, decode_authority
 from farshore.core.authority import Authority, Event, Intent, Phase, Plan, PlanKind
 from farshore.core.errors import UnknownOutcomeError
 from farshore.core.facts import Endpoints
-from farshore.lab.setup import authority_table
 from farshore.names import Names
 from farshore.ports import Presence, Sighting
 

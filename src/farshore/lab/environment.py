@@ -3,13 +3,14 @@
 import json
 from typing import TYPE_CHECKING, Any
 
+from farshore.lab.deploy.deployment import Deployment
 from farshore.lab.ports import OUTSIDE
-from farshore.lab.setup import DBNAME
 
 if TYPE_CHECKING:
     from farshore.lab.lab import Lab
 
 APP_USER = "ledger_app"
+DBNAME = "ledger"
 
 
 def endpoints(lab: "Lab") -> dict[str, dict[str, str]]:
@@ -23,8 +24,8 @@ def endpoints(lab: "Lab") -> dict[str, dict[str, str]]:
     }
 
 
-def function_variables(lab: "Lab", region: str) -> dict[str, str]:
-    """What the stack gives a function. The nameserver stands for the VPC's own resolver, which Lambda would use."""
+def product_variables(lab: "Lab") -> dict[str, str]:
+    """The product's settings, as the stack gives them to its functions; the operator's verbs read them too."""
     return {
         "FARSHORE_SUFFIX": lab.names.suffix,
         "FARSHORE_PROFILE": lab.options.profile,
@@ -32,17 +33,20 @@ def function_variables(lab: "Lab", region: str) -> dict[str, str]:
         "FARSHORE_ENDPOINTS": json.dumps(endpoints(lab)),
         "FARSHORE_PORT": str(lab.addresses.pg_port),
         "FARSHORE_DBNAME": DBNAME,
-        "FARSHORE_SSLROOTCERT": str(lab.fleet.ca_file),
-        "FARSHORE_NAMESERVER": f"{lab.addresses.view(region)}:{lab.addresses.dns_port}",
     }
 
 
-def variables(lab: "Lab", view: str) -> dict[str, str]:
-    """For a process in a view: the product's settings and where AWS is. An operator works in the standby region."""
-    region = lab.names.standby_region if view == OUTSIDE else view
+def vpc_variables(lab: "Lab", view: str) -> dict[str, str]:
+    """What stands for a VPC's resolver, which Lambda would use unasked, and for the certificates of Amazon's RDS."""
     return {
-        **function_variables(lab, view),
-        "FARSHORE_REGION": region,
+        "FARSHORE_NAMESERVER": f"{lab.addresses.view(view)}:{lab.addresses.dns_port}",
+        "FARSHORE_SSLROOTCERT": str(lab.fleet.ca_file),
+    }
+
+
+def aws_variables(lab: "Lab", view: str, region: str) -> dict[str, str]:
+    """Where the lab's AWS is for a process in a view, and that no other AWS is."""
+    return {
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
         "AWS_ENDPOINT_URL": f"http://{lab.cloud.endpoint(view)}",
@@ -51,6 +55,39 @@ def variables(lab: "Lab", view: str) -> dict[str, str]:
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_CONFIG_FILE": "/dev/null",
         "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+    }
+
+
+def deployment(lab: "Lab") -> Deployment:
+    """The lab's stack: the configuration that its `Pulumi.<name>.yaml` would hold."""
+    config = {
+        "suffix": lab.names.suffix,
+        "createdAt": lab.created_at,
+        "profile": lab.options.profile,
+        "mode": "auto",
+        "recordTtlS": str(lab.options.ttl_s),
+        "port": str(lab.addresses.pg_port),
+        "databaseName": DBNAME,
+        "rdsCaFile": str(lab.fleet.ca_file),
+        "repository": "farshore",
+        "team": "lab",
+    }
+    return Deployment(
+        stack=lab.names.suffix,
+        config={f"farshore:{key}": value for key, value in config.items()},
+        environ=aws_variables(lab, OUTSIDE, lab.names.home_region),
+        directory=lab.directory.path / "stack",
+    )
+
+
+def variables(lab: "Lab", view: str) -> dict[str, str]:
+    """For a process in a view: the product's settings and where AWS is. An operator works in the standby region."""
+    region = lab.names.standby_region if view == OUTSIDE else view
+    return {
+        **product_variables(lab),
+        **vpc_variables(lab, view),
+        "FARSHORE_REGION": region,
+        **aws_variables(lab, view, region),
     }
 
 
@@ -77,10 +114,11 @@ def described(lab: "Lab") -> dict[str, Any]:
         "database": {
             "dbname": DBNAME,
             "admin_user": "dbadmin",
-            "admin_password": lab.made.master_password,
+            "admin_password": lab.master_password,
             "app_user": APP_USER,
-            "app_password": lab.made.app_password,
+            "app_password": lab.app_password,
         },
         "env": {view: variables(lab, view) for view in views},
+        "stack": deployment(lab).described(),
         "link_one_way_ms": lab.options.one_way_ms,
     }

@@ -1,5 +1,6 @@
 """A lab: both regions on this computer. Assembles network, servers, DNS and cloud, and takes orders."""
 
+import datetime as dt
 import itertools
 import logging
 import os
@@ -34,8 +35,8 @@ from farshore.settings import from_environment
 from farshore.workshop import Workshop
 
 Tell = Callable[[str], None]
-ENGINE_VERSION = "15.10"
 KEPT_TIMEOUT_S = 60.0
+TOLD_OF = ("aws:rds/cluster:Cluster", "aws:rds/clusterInstance:ClusterInstance")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class Options:
             raise UsageError(f"--profile {self.profile!r}: use one of {', '.join(PROFILES)}.")
         for option, value, least in (
             ("--cadence", self.cadence, 1),
-            ("--ttl", self.ttl_s, 0),
+            ("--ttl", self.ttl_s, 1),
             ("--seed", self.seed, 0),
         ):
             if value < least:
@@ -66,13 +67,15 @@ class Options:
 class Lab:
     """Assembled by the constructor, filled and started by `boot`; `close` leaves nothing behind."""
 
-    made: setup.Made
+    master_password: str
 
     def __init__(self, options: Options, tell: Tell) -> None:
         self.options = options
         self.stopped = threading.Event()
         self._tell = tell
         self._started = time.monotonic()
+        self.created_at = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self.app_password = setup.password()
         self._closing = ExitStack()
         try:
             self._assemble()
@@ -132,6 +135,7 @@ class Lab:
             spawn=self.spawn,
             root=self.directory.path,
             cadence=cadence,
+            extra_environment=lambda region: environment.vpc_variables(self, region),
             overlays=(
                 lambda: rds.install(self.fleet),
                 cloudwatch.install,
@@ -157,25 +161,29 @@ class Lab:
             f"port {self.addresses.pg_port}; profile {self.options.profile}, cadence {self.options.cadence}"
         )
         os.environ.update(environment.variables(self, OUTSIDE))
-        wanted = setup.Wanted(
-            names=self.names,
-            engine_version=ENGINE_VERSION,
-            ttl_s=self.options.ttl_s,
-            environment=lambda region: environment.function_variables(self, region),
-            endpoint=lambda region: environment.endpoints(self)[region]["writer"],
-        )
-        self.made = setup.create(wanted, _client, self._tell)
+        self._deploy()
         workshop = Workshop(from_environment())
+        self.master_password = str(workshop.master_credentials["password"])
         guard.install(workshop, self.names.home_region, ())
         with workshop.admin(environment.endpoints(self)[self.names.home_region]["writer"]) as admin:
-            setup.create_application_role(admin, environment.APP_USER, self.made.app_password)
-        setup.start_functions(wanted, _client, self._tell)
+            setup.create_application_role(admin, environment.APP_USER, self.app_password)
+        setup.start_functions(self.names, _client)
         self._await_kept_lease(workshop)
         guard.set_enforcing(workshop, self.names.home_region, enforcing=True)
         self._control = control.serve(self.directory.path, self.obey)
         self._closing.callback(self._control.server_close)
         self._closing.callback(self._control.shutdown)
         self._tell(f"ready after {time.monotonic() - self._started:.1f} s: the guard enforces")
+
+    def _deploy(self) -> None:
+        """Run the stack program; of its many resources the slow ones are told of, and what went wrong."""
+
+        def tell(text: str) -> None:
+            if not text.startswith("created ") or text.split()[1] in TOLD_OF:
+                self._tell(text)
+
+        done = environment.deployment(self).up(self.spawn, tell)
+        self._tell(f"the stack program created {len(done.created)} resources in {done.seconds:.1f} s")
 
     def _await_kept_lease(self, workshop: Workshop) -> None:
         give_up = time.monotonic() + KEPT_TIMEOUT_S

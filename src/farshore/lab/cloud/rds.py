@@ -35,6 +35,8 @@ from farshore.lab.postgres.events import Event
 from farshore.lab.postgres.fleet import ENDPOINT_WORD, Fleet
 
 ENGINE = "aurora-postgresql"
+ENGINE_VERSION = "15.10"
+INSTANCE_CLASSES = ("db.r5.large", "db.r6g.large", "db.r7g.large")
 EVENTS_DEFAULT_MINUTES = 60
 log = logging.getLogger(__name__)
 
@@ -76,6 +78,29 @@ class LabRds(RDSResponse):
 
     fleet: ClassVar[Fleet]
     heard: ClassVar[list[Event]]
+
+    def describe_orderable_db_instance_options(self) -> ActionResult:
+        """What the lab offers: one version of one engine, in the class that is asked for.
+
+        https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DescribeOrderableDBInstanceOptions.html
+        """
+        wanted, version = self.params.get("DBInstanceClass"), self.params.get("EngineVersion")
+        offered = self.params.get("Engine") == ENGINE and version in (None, ENGINE_VERSION)
+        option = {
+            "Engine": ENGINE,
+            "EngineVersion": ENGINE_VERSION,
+            "LicenseModel": "postgresql-license",
+            "AvailabilityZones": [{"Name": f"{self.region}{letter}"} for letter in "abc"],
+            "StorageType": "aurora",
+            "Vpc": True,
+            "SupportedEngineModes": ["provisioned"],
+            "SupportsGlobalDatabases": True,
+            "SupportsPerformanceInsights": True,
+            "SupportsStorageEncryption": True,
+        }
+        classes = [wanted] if wanted else INSTANCE_CLASSES
+        options = [{**option, "DBInstanceClass": name} for name in classes] if offered else []
+        return ActionResult({"OrderableDBInstanceOptions": options})
 
     # Global clusters
 

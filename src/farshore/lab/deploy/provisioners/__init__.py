@@ -24,4 +24,4 @@ KINDS: Mapping[str, Kind] = {
     **dns.KINDS,
     **local.KINDS,
 }
-FUNCTIONS: Mapping[str, Function] = local.FUNCTIONS
+FUNCTIONS: Mapping[str, Function] = {**local.FUNCTIONS, **database.FUNCTIONS}

@@ -1,5 +1,6 @@
 """Aurora: the global database, its clusters and instances, and their groups."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from farshore.lab.deploy.kinds import Call, Kind, Made, Old
@@ -205,6 +206,30 @@ def _delete_instance_parameters(old: Old) -> None:
 
 _GROUP = "name family description parameters"
 
+
+def _orderable(call: Call) -> Mapping[str, Any]:
+    """The first class and version of the program's preferences that is offered."""
+    rds, inputs = call.client("rds"), call.inputs
+    classes = inputs.get("preferredInstanceClasses") or [inputs["instanceClass"]]
+    for name in classes:
+        found = rds.describe_orderable_db_instance_options(Engine=inputs["engine"], DBInstanceClass=name)
+        offered = {
+            option["EngineVersion"]: option
+            for option in found["OrderableDBInstanceOptions"]
+            if option["SupportsGlobalDatabases"] or not inputs.get("supportsGlobalDatabases")
+        }
+        for version in inputs.get("preferredEngineVersions") or sorted(offered):
+            if version in offered:
+                return {
+                    "id": name,
+                    "instanceClass": name,
+                    "engineVersion": version,
+                    "availabilityZones": [zone["Name"] for zone in offered[version]["AvailabilityZones"]],
+                }
+    raise ValueError(f"no RDS DB Instance Classes match the criteria: {dict(inputs)}")
+
+
+FUNCTIONS = {"aws:rds/getOrderableDbInstance:getOrderableDbInstance": _orderable}
 KINDS = {
     "aws:rds/globalCluster:GlobalCluster": Kind(
         "globalClusterIdentifier engine engineVersion engineLifecycleSupport databaseName storageEncrypted "
