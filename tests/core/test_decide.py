@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from farshore.core import decide as decide_module
 from farshore.core.authority import Authority, Event, Intent, Phase, Plan, PlanKind
 from farshore.core.decide import decide
 from farshore.core.errors import InvariantError
@@ -292,6 +293,16 @@ BROKEN = {
 def test_a_record_is_never_written_in_which(before, changes):
     with pytest.raises(InvariantError):
         check(before, dataclasses.replace(before, **{"version": before.version + 1, **changes}))
+
+
+def test_a_row_that_breaks_an_invariant_never_reaches_the_journal(monkeypatch):
+    def broken(view):
+        return dataclasses.replace(view.record, epoch=view.record.epoch + 2)
+
+    rows = tuple(dataclasses.replace(row, apply=broken) for row in decide_module.TABLE)
+    monkeypatch.setattr(decide_module, "TABLE", rows)
+    with pytest.raises(InvariantError, match="epoch"):
+        step(HELD, KEEPER)
 
 
 def test_the_reason_for_waiting_names_what_is_missing():
