@@ -4,10 +4,12 @@ import asyncio
 import contextvars
 import json
 import runpy
+import warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from pulumi.runtime.stack import run_pulumi_func
 
 ROOT = Path(__file__).parents[2]
 ACCOUNT = "123456789012"
-NEWEST = {"us-east-1": "15.17", "us-west-2": "15.16"}
+NEWEST = {"us-east-1": "15.19", "us-west-2": "15.18"}
 SECRET_SIGNATURE = "4dabf18193072939515e22adb298388d"
 CERTIFICATES = Path(__file__).parent / "certificates.pem"
 CONFIG = {
@@ -55,6 +57,7 @@ class Recording:
     outputs: dict[str, Any] = field(default_factory=dict)
     secret_outputs: set[str] = field(default_factory=set)
     invokes: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    archive: Path = Path()
 
     def of(self, token: str) -> list[Resource]:
         """All of one type, by the end of its token: `rds/cluster:Cluster` or `Cluster`."""
@@ -82,6 +85,8 @@ class Monitor(mocks.MockMonitor):
         raw = rpc.deserialize_properties(request.object)
         inputs, secrets = _plain(raw)
         provider = request.provider.rpartition("::")[0]
+        if isinstance(inputs.get("code"), pulumi.FileArchive):
+            self.recording.archive = Path(inputs["code"].path)
         if request.type == "pulumi:providers:aws":
             self.regions[answer.urn] = inputs["region"]
         self.recording.resources.append(
@@ -129,17 +134,15 @@ class _Answers(mocks.Mocks):
         region = "us-west-2" if "secondary" in f"{args.name} {args.provider}" else "us-east-1"
         made = {
             **args.inputs,
-            "arn": f"arn:aws:{kind.lower()}:{region}:{ACCOUNT}:{named}",
+            "arn": _arn(kind, region, named),
             "name": named,
             "keyId": f"key-{named}",
             "zoneId": "Z0123456789",
-            "prefixListId": "pl-0123",
+            "prefixListId": "pl-02cd2c6b",
             "endpoint": f"{named}.cluster-abc.{region}.rds.amazonaws.com",
             "readerEndpoint": f"{named}.cluster-ro-abc.{region}.rds.amazonaws.com",
         }
-        if kind == "LogGroup":
-            made["arn"] = f"arn:aws:logs:{region}:{ACCOUNT}:log-group:{named}"
-        return (named if kind in {"Role", "Cluster", "GlobalCluster"} else f"{args.name}-id", made)
+        return _id(kind, named, args.name), made
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
         self._recording.invokes.append((args.token, dict(args.args)))
@@ -157,6 +160,41 @@ class _Answers(mocks.Mocks):
                 "instanceClass": args.args["preferredInstanceClasses"][0],
             }
         raise AssertionError(f"the program asks for {args.token}")
+
+
+def _id(kind: str, named: str, logical: str) -> str:
+    prefixes = {
+        "Vpc": "vpc-",
+        "Subnet": "subnet-",
+        "SecurityGroup": "sg-",
+        "RouteTable": "rtb-",
+        "VpcEndpoint": "vpce-",
+        "VpcPeeringConnection": "pcx-",
+        "HealthCheck": "",
+    }
+    if kind not in prefixes:
+        return named
+    return prefixes[kind] + sha256(logical.encode()).hexdigest()[:17]
+
+
+def _arn(kind: str, region: str, named: str) -> str:
+    """As AWS writes it, so that IAM documents can be judged by their resources."""
+    shapes = {
+        "GlobalCluster": f"rds::{ACCOUNT}:global-cluster:{named}",
+        "Cluster": f"rds:{region}:{ACCOUNT}:cluster:{named}",
+        "ClusterInstance": f"rds:{region}:{ACCOUNT}:db:{named}",
+        "Table": f"dynamodb:{region}:{ACCOUNT}:table/{named}",
+        "Secret": f"secretsmanager:{region}:{ACCOUNT}:secret:{named}-AbCdEf",
+        "Key": f"kms:{region}:{ACCOUNT}:key/{named}",
+        "Queue": f"sqs:{region}:{ACCOUNT}:{named}",
+        "Topic": f"sns:{region}:{ACCOUNT}:{named}",
+        "Function": f"lambda:{region}:{ACCOUNT}:function:{named}",
+        "LogGroup": f"logs:{region}:{ACCOUNT}:log-group:{named}",
+        "Role": f"iam::{ACCOUNT}:role/{named}",
+        "MetricAlarm": f"cloudwatch:{region}:{ACCOUNT}:alarm:{named}",
+        "EventRule": f"events:{region}:{ACCOUNT}:rule/{named}",
+    }
+    return f"arn:aws:{shapes.get(kind, f'{kind.lower()}:{region}:{ACCOUNT}:{named}')}"
 
 
 def _plain(value: Any) -> tuple[Any, frozenset[str]]:
@@ -187,6 +225,7 @@ def recorded(*changes: tuple[str, str]) -> Recording:
     recording = Recording()
     config = {**CONFIG, **{f"farshore:{key}": value for key, value in changes}}
     contextvars.Context().run(lambda: asyncio.run(_run(recording, config)))
+    recording.resources.sort(key=lambda resource: resource.urn)
     return recording
 
 
@@ -196,7 +235,9 @@ async def _run(recording: Recording, config: dict[str, str]) -> None:
     set_all_config(config)
 
     def program() -> None:
-        runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of classes that pulumi_aws imports unasked
+            runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
 
     await run_pulumi_func(program)
     root = settings.get_root_resource()

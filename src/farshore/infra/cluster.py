@@ -162,7 +162,6 @@ class Cluster(pulumi.ComponentResource):
             performance_insights_enabled=True,
             performance_insights_kms_key_id=args.keys.data.arn,
             performance_insights_retention_period=BACKUP_DAYS,
-            copy_tags_to_snapshot=True,
             tags=tagged(identifier),
             opts=args.site.options(self, ignore_changes=["engineVersion"], protect=args.production),
         )

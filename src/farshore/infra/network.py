@@ -50,7 +50,7 @@ class Network(pulumi.ComponentResource):
         )
         self.subnets = self._subnets()
         self.database_group = self._group("aurora", "Aurora: its port from both VPCs")
-        self.function_group = self._group("lambda", "Functions: to the databases and to AWS's endpoints")
+        self.function_group = self._group("lambda", "Functions: to the databases and the endpoints")
         self.endpoint_group = self._group("endpoint", "Interface endpoints: HTTPS from the functions")
         self.rules = [*self._database_rules(), *self._endpoint_rules()]
         self.subnet_group = aws.rds.SubnetGroup(
