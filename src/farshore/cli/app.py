@@ -3,7 +3,7 @@
 import typer
 
 import farshore
-from farshore.cli import drill, guard, history, lab, orphans, status
+from farshore.cli import cost, drill, guard, history, lab, orphans, status
 
 app = typer.Typer(
     name="farshore",
@@ -33,6 +33,7 @@ app.command("drill")(drill.drill)
 app.command("status")(status.status)
 app.command("history")(history.history)
 app.command("orphans")(orphans.orphans)
+app.command("cost")(cost.cost)
 app.add_typer(guard.app, name="guard")
 app.add_typer(lab.app, name="lab")
 
