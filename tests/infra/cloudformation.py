@@ -113,6 +113,7 @@ TYPES: dict[str, tuple[str, dict[str, Rename]]] = {
         "AWS::SNS::TopicPolicy",
         {"arn": ("Topics", lambda arn: [arn]), "policy": ("PolicyDocument", _document)},
     ),
+    "sns/topicSubscription:TopicSubscription": ("AWS::SNS::Subscription", {"topic": "TopicArn"}),
     "sqs/queue:Queue": (
         "AWS::SQS::Queue",
         {"name": "QueueName", "messageRetentionSeconds": "MessageRetentionPeriod"},

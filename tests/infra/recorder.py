@@ -219,6 +219,19 @@ def _unwrapped(value: Any) -> Any:
     return value
 
 
+EVERYTHING = (
+    ("environment", "production"),
+    ("flowLogs", "true"),
+    ("engineVersion", "15.10"),
+    ("globalRpoSeconds", "30"),
+    ("leaseTtlMs", "30000"),
+    ("lossBudgetMs", "60000"),
+    ("alertEmails", '["ops@example.com"]'),
+    ("trustedAccounts", '["210987654321"]'),
+)
+"""Production with every option on."""
+
+
 @cache
 def recorded(*changes: tuple[str, str]) -> Recording:
     """What `__main__.py` registers with CONFIG and these changes to it."""

@@ -11,7 +11,7 @@ import pytest
 
 from farshore.infra.permissions import ANY_RESOURCE
 from farshore.infra.tags import TAGS
-from infra.recorder import Recording, Resource, recorded
+from infra.recorder import EVERYTHING, Recording, Resource, recorded
 
 CONDITION_KEYS = {
     "aws:SourceAccount",
@@ -27,8 +27,7 @@ SECRET_WORDS = ("password", "secretstring", "secretbinary")
 
 @pytest.fixture(scope="module", params=["test", "production"])
 def recording(request) -> Recording:
-    changes = [("flowLogs", "true"), ("engineVersion", "15.10")] if request.param == "production" else []
-    return recorded(*([("environment", "production")] if changes else []), *changes)
+    return recorded() if request.param == "test" else recorded(*EVERYTHING)
 
 
 def encryption(recording: Recording) -> Iterator[str]:

@@ -6,7 +6,7 @@ The reports below are what AWS says of the clusters once the standby writes, by 
 
 import pytest
 
-from infra.recorder import recorded
+from infra.recorder import EVERYTHING, recorded
 
 OTHER = "arn:aws:rds:us-west-2:123456789012:cluster:secondary-aurora-cluster-demo"
 REPORTED_OF_HOME = [
@@ -63,7 +63,7 @@ def test_nothing_is_ignored_by_accident():
 
 
 def test_a_pinned_version_is_an_upgrade_of_the_global_cluster_only():
-    pinned = recorded(("environment", "production"), ("flowLogs", "true"), ("engineVersion", "15.10"))
+    pinned = recorded(*EVERYTHING)
     assert changed_by_an_up(pinned.one("GlobalCluster"), {"engineVersion": "15.8"}) == {"engineVersion"}
     assert changed_by_an_up(pinned.one("rds/cluster:Cluster", "home"), {"engineVersion": "15.8"}) == set()
 

@@ -9,7 +9,7 @@ from cfnlint.api import ManualArgs, lint
 
 from farshore.infra import engine
 from infra.cloudformation import TYPES, WITHOUT_SCHEMA, template
-from infra.recorder import recorded
+from infra.recorder import EVERYTHING, recorded
 
 DOES_NOT_APPLY = {
     "I3011": "deletion policies are CloudFormation's; `protect` and deletion protection are tested elsewhere",
@@ -37,8 +37,8 @@ def test_every_resource_is_as_aws_publishes_it():
     assert len(judged["Resources"]) > 130
 
 
-def test_production_with_flow_logs_too():
-    recording = recorded(("environment", "production"), ("flowLogs", "true"), ("engineVersion", "15.10"))
+def test_production_with_every_option_too():
+    recording = recorded(*EVERYTHING)
     assert findings(template(recording)) == []
 
 
