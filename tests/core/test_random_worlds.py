@@ -13,6 +13,8 @@ import pytest
 
 from farshore.core.authority import Phase
 from farshore.core.errors import UnknownOutcomeError
+from farshore.core.facts import Now
+from farshore.core.profile import FAST
 from farshore.simulate.world import HOME, STANDBY, Actor, ProcessCrashed, SimWorld, run
 
 SEEDS = range(60)
@@ -41,6 +43,18 @@ class Late:
                 work()
 
 
+@dataclass
+class SkewedClock:
+    """A process's own wall clock; intervals are everybody's."""
+
+    world: SimWorld
+    skew_ms: int
+
+    def now(self) -> Now:
+        true = self.world.clock.now()
+        return Now(true.wall_ms + self.skew_ms, true.mono_ms)
+
+
 class Trouble:
     def __init__(self, seed: int) -> None:
         self.dice = random.Random(seed)
@@ -58,6 +72,8 @@ class Trouble:
         self.started += 1
         controller = self.world.controller(region, f"{region}/{self.started}")
         ports = controller._world
+        skew_ms = self.dice.randrange(-3000, 3000)
+        object.__setattr__(ports, "clock", SkewedClock(self.world, skew_ms))
         background = ports.background
         object.__setattr__(ports, "background", self._slow_background(background))
         for database in ports.databases.values():
@@ -95,8 +111,13 @@ class Trouble:
             raise ProcessCrashed
 
     def one_writer(self) -> None:
-        writing = [server.region for server in self.world.servers.values() if server.may_write()]
-        assert len(writing) <= 1, f"two writers at {self.world.clock.mono_ms} ms"
+        """A commit that passed its check may stall for the stall margin before it lands (H2)."""
+        now_ms = self.world.clock.mono_ms
+        writing = [server for server in self.world.servers.values() if server.may_write()]
+        assert len(writing) <= 1, f"two writers at {now_ms} ms"
+        for server in self.world.servers.values():
+            landing = not server.in_recovery and now_ms < server.until_ms + FAST.stall_margin_ms
+            assert not landing or writing in ([], [server]), f"a stalled commit lands at {now_ms} ms"
 
     def pass_time(self, until_ms: int) -> None:
         while self.world.clock.mono_ms < until_ms:
@@ -108,7 +129,7 @@ class Trouble:
 
     def something(self) -> None:
         region = self.dice.choice((HOME, STANDBY))
-        match self.dice.randrange(5):
+        match self.dice.randrange(6):
             case 0:
                 self.world.lost = {region}
             case 1:
@@ -117,6 +138,11 @@ class Trouble:
                 self.start(region)
             case 3:
                 self.actors[region].due_ms = self.world.clock.mono_ms + self.dice.randrange(8000)
+            case 5:
+                if (
+                    self.world.lost == {HOME} and self.world.writer == HOME
+                ):  # somebody fails over in the console
+                    self.world.servers[STANDBY].in_recovery, self.world.writer = False, STANDBY
             case 4:
                 self.world.servers[region].lag_ms = self.dice.choice((None, 5, 20, 9000))
 
