@@ -4,11 +4,11 @@ Each endpoint has a thread of its own, so that one slow or dead endpoint never d
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from psycopg import sql
 
-from farshore.core.facts import Endpoints
+from farshore.core.facts import Endpoints, Now
 from farshore.core.profile import Profile
 from farshore.log import log
 from farshore.ports import Clock, Journal, Sighting
@@ -86,7 +86,10 @@ class Prober:
 
 
 class Monitor:
-    """`sessions`: for each region one session per endpoint, writer first."""
+    """`sessions`: for each region one session per endpoint, writer first.
+
+    `tell_lag(lag_ms, at_unix_ms)` hears a known lag every `metric_ms`, in both regions alike; an unknown one, never.
+    """
 
     def __init__(
         self,
@@ -97,12 +100,15 @@ class Monitor:
         profile: Profile,
         journal: Journal,
         clock: Clock,
+        tell_lag: Callable[[int, int], None] = lambda _lag_ms, _at_unix_ms: None,
     ) -> None:
         self._region = region
         self._process = process
         self._profile = profile
         self._journal = journal
         self._clock = clock
+        self._tell_lag = tell_lag
+        self._told_ms: int | None = None
         self._round = 0
         self._probers = {
             probed: (Prober(writer, profile, clock), Prober(reader, profile, clock))
@@ -116,7 +122,9 @@ class Monitor:
         """Write one observation; returns how many ms to rest. Raises UnknownOutcomeError without the table."""
         self._round += 1
         lags = [lag for writer, _ in self._probers.values() if (lag := writer.lag_ms()) is not None]
+        lag_ms = min(lags) if lags else None
         started = self._clock.now()
+        self._tell(lag_ms, started)
         self._journal.put_sighting(
             Sighting(
                 region=self._region,
@@ -125,7 +133,7 @@ class Monitor:
                     probed: Endpoints(writer.silent_ms(), reader.silent_ms())
                     for probed, (writer, reader) in self._probers.items()
                 },
-                lag_ms=min(lags) if lags else None,
+                lag_ms=lag_ms,
                 at_unix_ms=started.wall_ms,
             )
         )
@@ -133,6 +141,12 @@ class Monitor:
         if took_ms > self._profile.stale_after_ms:
             log("observation-late", took_ms=took_ms, region=self._region)
         return max(0, self._profile.probe_ms - took_ms)
+
+    def _tell(self, lag_ms: int | None, now: Now) -> None:
+        is_due = self._told_ms is None or now.mono_ms - self._told_ms >= self._profile.metric_ms
+        if lag_ms is not None and is_due:
+            self._told_ms = now.mono_ms
+            self._tell_lag(lag_ms, now.wall_ms)
 
     def stop(self) -> None:
         """End the probing; each prober closes its session on its way out."""

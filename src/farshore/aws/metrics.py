@@ -9,6 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from farshore.log import log
 
 AUTHORITY_HOME = "AuthorityHome"
+REPLICATION_LAG = "ReplicationLagMs"
 
 
 class MetricPublisher:
@@ -25,6 +26,9 @@ class MetricPublisher:
 
     def authority_home(self, *, is_home: bool, read_at_ms: int) -> None:
         self.publish(AUTHORITY_HOME, float(is_home), read_at_ms)
+
+    def replication_lag(self, lag_ms: int, read_at_ms: int) -> None:
+        self.publish(REPLICATION_LAG, float(lag_ms), read_at_ms)
 
     def publish(self, metric: str, value: float, at_unix_ms: int) -> None:
         with self._lock:

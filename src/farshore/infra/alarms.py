@@ -12,12 +12,11 @@ from typing import Literal
 import pulumi
 import pulumi_aws as aws
 
+from farshore.aws.metrics import AUTHORITY_HOME, REPLICATION_LAG
 from farshore.infra.permissions import KINDS
 from farshore.infra.site import Site, tagged
 
 GIB = 2**30
-REPLICATION_LAG = "ReplicationLagMs"
-AUTHORITY_HOME = "AuthorityHome"
 
 
 @dataclass(frozen=True, slots=True)

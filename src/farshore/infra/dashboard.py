@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from farshore.infra.alarms import AUTHORITY_HOME, REPLICATION_LAG
+from farshore.aws.metrics import AUTHORITY_HOME, REPLICATION_LAG
 from farshore.infra.site import Site
 
 WIDTH, HEIGHT, COLUMNS = 12, 6, 2

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from farshore.aws.metrics import AUTHORITY_HOME
 from farshore.infra.cluster import Cluster
 from farshore.infra.network import Network
 from farshore.infra.site import Site, tagged
@@ -60,7 +61,7 @@ class WriterName(pulumi.ComponentResource):
             name=names.authority_alarm(site.region),
             alarm_description="Not in alarm while authority is at home, by this region's controller",
             namespace=names.metric_namespace,
-            metric_name="AuthorityHome",
+            metric_name=AUTHORITY_HOME,
             dimensions={"Region": site.region},
             statistic="Minimum",
             period=PERIOD_S,

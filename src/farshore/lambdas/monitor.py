@@ -28,6 +28,7 @@ def handler(_event: Any, context: loop.LambdaContext) -> dict[str, object]:
         profile=settings.profile,
         journal=workshop.journal,
         clock=workshop.clock,
+        tell_lag=workshop.publisher.replication_lag,
     )
     try:
         return loop.run(
