@@ -251,6 +251,37 @@ def _exports(found: dict[str, Any], view: str) -> str:
     return "\n".join(lines)
 
 
+@app.command()
+def deploy(*, lab: Which = None, as_json: Json = False) -> None:
+    """Run the stack program against a running lab: create what is missing, change nothing that exists."""
+    with reported():
+        from farshore.lab import control, directory
+        from farshore.lab.deploy.deployment import Deployment
+        from farshore.lab.processes import Spawner
+
+        found = control.ask(directory.find(lab), {"order": "env"})
+
+        def tell(text: str) -> None:
+            if not as_json:
+                out.print(text, markup=False)
+
+        with Spawner() as spawn:
+            done = Deployment.read(found["stack"]).up(spawn, tell)
+        summary = {
+            "created": len(done.created),
+            "unchanged": len(done.unchanged),
+            "seconds": done.seconds,
+            "outputs": dict(done.outputs),
+        }
+        show(summary, as_json=as_json, words=_deployed)
+
+
+def _deployed(summary: dict[str, Any]) -> str:
+    outputs = [f"  {name}: {value}" for name, value in sorted(summary["outputs"].items())]
+    changes = f"{summary['created']} changes, {summary['unchanged']} resources unchanged"
+    return "\n".join([*outputs, f"{changes}, {summary['seconds']:.1f} s"])
+
+
 @fault_app.command("region-loss")
 def region_loss(region: str, *, lab: Which = None, as_json: Json = False) -> None:
     """Lose a region: its processes die, its links become a black hole."""

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from farshore.core.errors import FarshoreError
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True, emoji=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 def plain(value: Any) -> Any:

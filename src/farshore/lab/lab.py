@@ -1,5 +1,6 @@
 """A lab: both regions on this computer. Assembles network, servers, DNS and cloud, and takes orders."""
 
+import dataclasses
 import datetime as dt
 import itertools
 import logging
@@ -141,6 +142,7 @@ class Lab:
                 cloudwatch.install,
                 lambda: route53.install(self.health, self.zones),
             ),
+            enforce_permissions=True,
         )
         self.cloud.start()
         closing.callback(self.cloud.close)
@@ -182,7 +184,8 @@ class Lab:
             if not text.startswith("created ") or text.split()[1] in TOLD_OF:
                 self._tell(text)
 
-        done = environment.deployment(self).up(self.spawn, tell)
+        deployment = environment.deployment(self)
+        done = deployment.up(self.spawn, tell, first_in=self.names.regions)
         self._tell(f"the stack program created {len(done.created)} resources in {done.seconds:.1f} s")
 
     def _await_kept_lease(self, workshop: Workshop) -> None:
@@ -208,6 +211,8 @@ class Lab:
                 return environment.described(self)
             case {"order": "status"}:
                 return self._status()
+            case {"order": "permissions"}:
+                return self._permissions()
             case {"order": "resident", "region": region, "pid": int(pid)}:
                 self.residents.add(self._region(region), pid)
                 return {}
@@ -288,6 +293,13 @@ class Lab:
             "subnet": f"{self.addresses.subnet}.0/24",
             "postgres_version": self.binaries.version,
             "lost": [region for region in self.names.regions if self.links.lost(region)],
+        }
+
+    def _permissions(self) -> control.Order:
+        """Each statement of each role with what it has decided since the lab began, and what was denied."""
+        return {
+            "statements": [dataclasses.asdict(use) for use in self.cloud.permissions.uses()],
+            "denials": self.cloud.permissions.denials(),
         }
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 """The stack of one lab: which program, what it is told, where it is remembered."""
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from farshore.lab.deploy import run
 from farshore.lab.deploy.engine import Target, Tell
 from farshore.lab.deploy.kinds import Clients
 from farshore.lab.deploy.provisioners import FUNCTIONS, KINDS
+from farshore.lab.deploy.warm import warm
 from farshore.lab.ports import Spawn
 
 PROJECT = "farshore"
@@ -39,9 +41,11 @@ class Deployment:
             "directory": str(self.directory),
         }
 
-    def up(self, spawn: Spawn, tell: Tell) -> run.Summary:
-        """Run the program; errors as of `run.up`."""
-        return run.up(self._target(), run.Settings(self.config, self.environ), self.directory, spawn, tell)
+    def up(self, spawn: Spawn, tell: Tell, *, first_in: Iterable[str] = ()) -> run.Summary:
+        """Run the program; errors as of `run.up`. `first_in`: regions whose services nobody has called yet."""
+        target = self._target()
+        threading.Thread(target=warm, args=(target.clients, first_in), name="warm", daemon=True).start()
+        return run.up(target, run.Settings(self.config, self.environ), self.directory, spawn, tell)
 
     def destroy(self, tell: Tell) -> list[str]:
         """Delete what the program made; errors as of `run.destroy`."""
