@@ -66,7 +66,8 @@ _RDS = Service(
             " DeleteDBSubnetGroup CreateDBClusterParameterGroup DescribeDBClusterParameterGroups"
             " DescribeDBClusterParameters ModifyDBClusterParameterGroup DeleteDBClusterParameterGroup"
             " CreateDBParameterGroup DescribeDBParameterGroups DescribeDBParameters ModifyDBParameterGroup"
-            " DeleteDBParameterGroup DescribeOrderableDBInstanceOptions AddTagsToResource ListTagsForResource RemoveTagsFromResource",
+            " DeleteDBParameterGroup DescribeOrderableDBInstanceOptions"
+            " AddTagsToResource ListTagsForResource RemoveTagsFromResource",
         ),
     ),
 )
