@@ -277,8 +277,10 @@ class Controller:
     # --- tell ----------------------------------------------------------------------------------------------------
 
     def _tell(self, step: Step) -> None:
-        if step.name != self._told:
-            self._told = step.name
+        """Each change of step, and each new reason for waiting: why nothing happens is what people ask at night."""
+        told = step.reason if step.name == "wait" else step.name
+        if told != self._told:
+            self._told = told
             log("step", name=step.name, reason=step.reason, region=self._region, process=self._process)
 
     def _publish(self) -> None:

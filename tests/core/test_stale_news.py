@@ -261,3 +261,14 @@ def test_whoever_lost_the_compare_and_set_does_nothing():
     world.advance(100)
     keeper.tick()
     assert world.servers[HOME].until_ms == before
+
+
+def test_a_new_reason_for_waiting_is_told(capsys):
+    """The region is lost and a person must approve: the log must say so, once."""
+    world = SimWorld()
+    actors = start(world)
+    run(world, actors, 3000, one_writer(world))
+    world.record = dataclasses.replace(world.record, version=world.record.version + 1, mode="approve")
+    world.lost.add(HOME)
+    run(world, actors, 9000, one_writer(world))
+    assert capsys.readouterr().out.count("mode is approve: a person must approve") == 1

@@ -1,6 +1,7 @@
 """Install, switch and show the guard in the writer's database."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -13,6 +14,7 @@ from farshore.core.errors import RefusedError, UsageError
 from farshore.workshop import Workshop
 
 RENEWALS_BEFORE_ENFORCING = 3
+LOCK_WAIT_MS = 3000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,9 @@ def install(workshop: Workshop, writer_region: str, tables: Sequence[str]) -> Gu
             raise UsageError(f"--table {missing[0]}: there is no such table; name it as schema.table.")
         connection.execute(resources.files("farshore.postgres").joinpath("guard.sql").read_text().encode())
         _create_role(connection, workshop.credentials)
-        for table in tables:
-            connection.execute("select farshore.guard(%s::regclass)", (table,))
+        with _short_locks(connection):
+            for table in tables:
+                connection.execute("select farshore.guard(%s::regclass)", (table,))
         return _status(connection)
 
 
@@ -58,12 +61,27 @@ def set_enforcing(workshop: Workshop, writer_region: str, *, enforcing: bool) ->
             "see that the controllers run (`farshore status`), then repeat.",
         )
     with _master(workshop, writer_region) as connection:
-        connection.execute("select farshore.set_enforcing(%s)", (enforcing,))
+        with _short_locks(connection):
+            connection.execute("select farshore.set_enforcing(%s)", (enforcing,))
         return _status(connection)
 
 
 def _master(workshop: Workshop, writer_region: str) -> psycopg.Connection[dict[str, Any]]:
     return workshop.admin(workshop.settings.endpoints[writer_region].writer)
+
+
+@contextmanager
+def _short_locks(connection: psycopg.Connection[dict[str, Any]]) -> Iterator[None]:
+    """A trigger needs its table alone for a moment; whoever waits long for that holds up all writes behind it."""
+    connection.execute("select set_config('lock_timeout', %s, false)", (str(LOCK_WAIT_MS),))
+    try:
+        yield
+    except psycopg.errors.LockNotAvailable as error:
+        raise RefusedError(
+            f"a table was in use by a long transaction for {LOCK_WAIT_MS} ms; what was done before it stays, "
+            "this table is as it was.",
+            "end that transaction or wait for a quieter moment, then repeat: repeating is safe.",
+        ) from error
 
 
 def _status(connection: psycopg.Connection[dict[str, Any]]) -> GuardStatus:
