@@ -1,12 +1,15 @@
 """The unmodified stack program in a lab: up, up again, up after the roles were swapped, and destroy."""
 
 import contextlib
+import json
+import subprocess
+import sys
 import time
 import uuid
 
 import pytest
 
-from farshore.lab import environment
+from farshore.lab import control, environment
 from farshore.lab.deploy.checkpoint import Checkpoint
 from farshore.lab.deploy.kinds import Clients, Old
 from farshore.lab.deploy.provisioners import KINDS
@@ -109,10 +112,24 @@ def test_no_password_is_in_the_checkpoint_the_log_or_the_progress(deployed):
         assert password not in "".join(deployed.said) + repr(deployed.first)
 
 
-def test_a_second_run_changes_nothing(deployed):
-    again = deployed.up()
-    assert (len(again.created), len(again.unchanged)) == (0, deployed.first.resources)
-    assert again.outputs == deployed.first.outputs
+def test_the_verb_runs_the_program_again_and_changes_nothing(deployed):
+    deployed.lab.master_password = "not asked for"
+    with _controlled(deployed.lab):
+        command = [
+            sys.executable,
+            "-m",
+            "farshore",
+            "lab",
+            "deploy",
+            "--json",
+            "--lab",
+            deployed.names.suffix,
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    summary = json.loads(done.stdout)
+
+    assert (summary["created"], summary["unchanged"]) == (0, deployed.first.resources)
+    assert summary["outputs"] == deployed.first.outputs
 
 
 def test_after_a_swap_of_roles_nothing_changes_and_all_can_be_destroyed(deployed):
@@ -138,6 +155,16 @@ def test_after_a_swap_of_roles_nothing_changes_and_all_can_be_destroyed(deployed
         assert not left["Vpcs"]
     assert not clients("iam", HOME).list_roles()["Roles"]
     assert not deployed.lab.fleet.clusters
+
+
+@contextlib.contextmanager
+def _controlled(lab):
+    server = control.serve(lab.directory.path, lab.obey)
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def _writer(clients):
