@@ -15,6 +15,7 @@ from farshore.core.authority import Phase
 from farshore.core.errors import UnknownOutcomeError
 from farshore.core.facts import Now
 from farshore.core.profile import FAST
+from farshore.simulate import world
 from farshore.simulate.world import HOME, STANDBY, Actor, ProcessCrashed, SimWorld, run
 
 SEEDS = range(60)
@@ -145,6 +146,12 @@ class Trouble:
                     self.world.servers[STANDBY].in_recovery, self.world.writer = False, STANDBY
             case 4:
                 self.world.servers[region].lag_ms = self.dice.choice((None, 5, 20, 9000))
+
+
+@pytest.fixture(autouse=True)
+def quick_promotion(monkeypatch):
+    """A slow promotion would hide a wait that is too short."""
+    monkeypatch.setattr(world, "PROMOTION_MS", 10)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
