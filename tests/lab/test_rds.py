@@ -1,17 +1,13 @@
 """The RDS calls, made with boto3 through moto's own dispatcher, on real servers. The stories run in order."""
 
 import re
-import threading
 import time
 
-import boto3
 import psycopg
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
+from cloudkit import Links, client, make_cloud
 from fleet_rig import EAST, PASSWORD, WEST, eventually, rig, settled
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 from farshore.lab.cloud import rds, rds_rules
 from farshore.lab.cloud.rds_rules import Fault, Member
@@ -21,40 +17,14 @@ pytestmark = pytest.mark.lab
 QUICK = {"Delay": 0.05, "MaxAttempts": 400}
 
 
-class Quiet(WSGIRequestHandler):
-    def log_request(self, *_args, **_more):
-        """Tests show failures, not traffic."""
-
-
 @pytest.fixture(scope="module")
-def lab():
+def lab(tmp_path_factory):
     with rig(zombie_s=0.2, patience=Patience(restart_s=0.5, rebuild_s=3.0)) as made:
-        rds.install(made.fleet)
-        server = make_server(
-            "127.0.0.1",
-            0,
-            DomainDispatcherApplication(create_backend_app),
-            threaded=True,
-            request_handler=Quiet,
-        )
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        made.clients = {region: client(region, server.port) for region in (EAST, WEST)}
+        root = tmp_path_factory.mktemp("cloud")
+        cloud = make_cloud(root, Links(), overlays=(lambda: rds.install(made.fleet),))
+        made.clients = {region: client(cloud, "rds", region, read_timeout=30) for region in (EAST, WEST)}
         yield made
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-def client(region, port):
-    return boto3.client(
-        "rds",
-        region_name=region,
-        endpoint_url=f"http://127.0.0.1:{port}",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-        config=Config(retries={"total_max_attempts": 1}),
-    )
+        cloud.close()
 
 
 @pytest.fixture(scope="module")
