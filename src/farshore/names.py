@@ -43,6 +43,9 @@ class Names:
     def controller_function(self, region: str) -> str:
         return f"{self.side(region)}-controller-function-{self.suffix}"
 
+    def rotation_function(self, region: str) -> str:
+        return f"{self.side(region)}-rotation-function-{self.suffix}"
+
     def schedule_rule(self, region: str, what: str) -> str:
         return f"{self.side(region)}-{what}-schedule-{self.suffix}"
 

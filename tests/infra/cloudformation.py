@@ -108,6 +108,10 @@ TYPES: dict[str, tuple[str, dict[str, Rename]]] = {
         "AWS::SecretsManager::Secret",
         {"replicas": "ReplicaRegions", "recoveryWindowInDays": None},
     ),
+    "secretsmanager/secretRotation:SecretRotation": (
+        "AWS::SecretsManager::RotationSchedule",
+        {"rotationLambdaArn": "RotationLambdaARN", "rotateImmediately": "RotateImmediatelyOnUpdate"},
+    ),
     "sns/topic:Topic": ("AWS::SNS::Topic", {"name": "TopicName"}),
     "sns/topicPolicy:TopicPolicy": (
         "AWS::SNS::TopicPolicy",

@@ -302,6 +302,26 @@ def test_the_bundle_carries_the_certificates(plain):
         assert "farshore/lambdas/controller.py" in bundle.namelist()
 
 
+def test_production_rotates_both_logins_where_the_primary_secrets_are(plain, production):
+    assert not plain.of("SecretRotation")
+    rotations = production.of("SecretRotation")
+    assert {r.region for r in rotations} == {"us-east-1"}
+    assert {r.inputs["secretId"] for r in rotations} == {
+        "aurora-master-password-demo",
+        "farshore-controller-demo",
+    }
+    function = production.one("Function", "rotation").inputs
+    assert (function["handler"], function["reservedConcurrentExecutions"]) == (
+        "farshore.lambdas.rotation.handler",
+        1,
+    )
+    assert all(r.inputs["rotationLambdaArn"].endswith(function["name"]) for r in rotations)
+    assert {r.inputs["rotationRules"]["automaticallyAfterDays"] for r in rotations} == {30}
+    (permission,) = [p for p in production.of("Permission") if p.inputs["function"] == function["name"]]
+    assert permission.inputs["principal"] == "secretsmanager.amazonaws.com"
+    assert permission.inputs["sourceAccount"] == "123456789012"
+
+
 # --- alerts ----------------------------------------------------------------------------------------------------------
 
 SEED_ALARMS = {

@@ -13,7 +13,7 @@ import pulumi
 import pulumi_aws as aws
 
 from farshore.aws.metrics import AUTHORITY_HOME, REPLICATION_LAG
-from farshore.infra.permissions import KINDS
+from farshore.infra.permissions import LOOPS
 from farshore.infra.site import Site, tagged
 
 GIB = 2**30
@@ -144,7 +144,7 @@ def _functions(site: Site) -> Iterator[Alarm]:
         of=3,
     )
     functions = {"monitor": names.monitor_function, "controller": names.controller_function}
-    for kind in KINDS:
+    for kind in LOOPS:
         function = {"FunctionName": functions[kind](site.region)}
         yield Alarm(
             f"{kind}-stopped",

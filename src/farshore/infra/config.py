@@ -14,6 +14,7 @@ from farshore.core.profile import PROFILES, Mode, Profile
 from farshore.names import Names
 
 NAMESPACE = "farshore"
+PRODUCTION_ROTATION_DAYS = 30
 TIMINGS = (
     "lease_ttl_ms",
     "renew_ms",
@@ -59,6 +60,7 @@ class StackConfig(BaseModel):
     global_rpo_seconds: int | None = Field(
         None, ge=20, le=2147483647, description="20 or more; commits block when every secondary lags more"
     )
+    rotation_days: int | None = Field(None, ge=0, le=1000, description="days, or 0 for never; production: 30")
     rds_ca_file: str | None = Field(None, description="a file with Amazon's RDS certificates in PEM form")
 
     profile: Literal["aws", "fast"] = Field("aws", description="aws or fast")
@@ -96,12 +98,18 @@ class StackConfig(BaseModel):
 
     @property
     def is_production(self) -> bool:
-        """The one switch: deletion protection, final snapshots, protected resources and approvals."""
+        """The one switch: deletion protection, final snapshots, protected resources, approvals, rotation."""
         return self.environment == "production"
 
     @property
     def mode_in_force(self) -> Mode:
         return self.mode or ("approve" if self.is_production else "auto")
+
+    @property
+    def rotation_days_in_force(self) -> int:
+        """Days between two rotations of the database's logins; 0: never."""
+        default = PRODUCTION_ROTATION_DAYS if self.is_production else 0
+        return default if self.rotation_days is None else self.rotation_days
 
     @property
     def timings(self) -> dict[str, Any]:

@@ -6,19 +6,17 @@ agree. Pulumi keeps it encrypted in its state; it is no output of the program.
 """
 
 import json
-import secrets
-import string
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
+from farshore.aws.rotation import password
 from farshore.infra.keys import Keys
 from farshore.infra.site import Site, tagged
 
 MASTER_USER = "dbadmin"
 CONTROLLER_USER = "farshore"
-PASSWORD_LENGTH = 32
 RECOVERY_WINDOW_DAYS = 7
 
 
@@ -69,16 +67,10 @@ class Credentials(pulumi.ComponentResource):
         version = aws.secretsmanager.SecretVersion(
             f"{self._name}-{what}-value",
             secret_id=secret.id,
-            secret_string=pulumi.Output.secret(json.dumps({"username": user, "password": _password()})),
+            secret_string=pulumi.Output.secret(json.dumps({"username": user, "password": password()})),
             opts=args.home.options(self, ignore_changes=["secretString"]),
         )
         return secret, version
-
-
-def _password() -> str:
-    """Letters and digits only: RDS refuses / @ " and blanks."""
-    alphabet = string.ascii_letters + string.digits
-    return "".join(secrets.choice(alphabet) for _ in range(PASSWORD_LENGTH))
 
 
 def _password_in(content: str | None) -> str:

@@ -1,4 +1,4 @@
-"""One region's monitor and controller: each a function on a one-minute schedule, with its own role and log."""
+"""A region's functions: each with a role and a log of its own; monitor and controller on a one-minute schedule."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,19 +34,26 @@ class FunctionArgs:
     table_arn: pulumi.Input[str]
     global_cluster_arn: pulumi.Input[str]
     cluster_arn: pulumi.Input[str]
-    secret_arn: pulumi.Input[str]
+    secret_arns: Sequence[pulumi.Input[str]]
     log_retention_days: int
     after: Sequence[pulumi.Resource] = ()
+    concurrency: int = CONCURRENCY
 
 
-class LoopFunction(pulumi.ComponentResource):
-    """An invocation loops past its minute and overlaps with the next; five at once are more than ever needed."""
+class RegionFunction(pulumi.ComponentResource):
+    """Function, role, log. Its subclasses say what starts it, and register the outputs."""
 
-    def __init__(self, name: str, args: FunctionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("farshore:infra:LoopFunction", name, None, opts)
+    def __init__(
+        self, token: str, name: str, args: FunctionArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__(token, name, None, opts)
         self._name, self._args = name, args
         names, region = args.site.names, args.site.region
-        by_kind = {"monitor": names.monitor_function, "controller": names.controller_function}
+        by_kind = {
+            "monitor": names.monitor_function,
+            "controller": names.controller_function,
+            "rotation": names.rotation_function,
+        }
         self.function_name = by_kind[args.kind](region)
         self.log = aws.cloudwatch.LogGroup(
             f"{name}-log",
@@ -58,8 +65,6 @@ class LoopFunction(pulumi.ComponentResource):
         )
         self.role, policy = self._role()
         self.function = self._function([self.log, policy, *args.network.rules, *args.after])
-        self._schedule()
-        self.register_outputs({"functionName": self.function.name})
 
     def _role(self) -> tuple[aws.iam.Role, aws.iam.RolePolicy]:
         args = self._args
@@ -76,7 +81,7 @@ class LoopFunction(pulumi.ComponentResource):
             table=args.table_arn,
             global_cluster=args.global_cluster_arn,
             cluster=args.cluster_arn,
-            secret=args.secret_arn,
+            secrets=args.secret_arns,
             data_key=args.keys.data.arn,
             log_group=self.log.arn,
             dead_letters=args.dead_letters.arn,
@@ -92,7 +97,7 @@ class LoopFunction(pulumi.ComponentResource):
 
     def _function(self, after: Sequence[pulumi.Resource]) -> aws.lambda_.Function:
         args = self._args
-        function = aws.lambda_.Function(
+        return aws.lambda_.Function(
             f"{self._name}-function",
             name=self.function_name,
             description=f"farshore's {args.kind} in {args.site.region}",
@@ -103,7 +108,7 @@ class LoopFunction(pulumi.ComponentResource):
             code=args.code,
             timeout=TIMEOUT_S,
             memory_size=MEMORY_MB,
-            reserved_concurrent_executions=CONCURRENCY,
+            reserved_concurrent_executions=args.concurrency,
             environment={"variables": args.environment},
             dead_letter_config={"target_arn": args.dead_letters.arn},
             vpc_config={
@@ -113,14 +118,22 @@ class LoopFunction(pulumi.ComponentResource):
             tags=tagged(self.function_name),
             opts=args.site.options(self, depends_on=list(after)),
         )
+
+
+class LoopFunction(RegionFunction):
+    """An invocation loops past its minute and overlaps with the next; five at once are more than ever needed."""
+
+    def __init__(self, name: str, args: FunctionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("farshore:infra:LoopFunction", name, args, opts)
         aws.lambda_.FunctionEventInvokeConfig(
             f"{self._name}-invocation",
-            function_name=function.name,
+            function_name=self.function.name,
             maximum_event_age_in_seconds=EVENT_AGE_S,
             maximum_retry_attempts=0,
             opts=args.site.options(self),
         )
-        return function
+        self._schedule()
+        self.register_outputs({"functionName": self.function.name})
 
     def _schedule(self) -> None:
         """The next minute is the retry: an event that could not start in time is a dead letter, and alarms.

@@ -3,6 +3,7 @@
 A drill proves that these are enough; removing any one breaks a drill or a test.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,8 +12,8 @@ import pulumi
 from farshore.infra.documents import Statement
 from farshore.infra.site import Site
 
-Kind = Literal["monitor", "controller"]
-KINDS: tuple[Kind, ...] = ("monitor", "controller")
+Kind = Literal["monitor", "controller", "rotation"]
+LOOPS: tuple[Kind, ...] = ("monitor", "controller")
 ANY_RESOURCE = {
     "Metrics": "PutMetricData is limited by its namespace, not by a resource: "
     "https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/iam-cw-condition-keys-namespace.html",
@@ -24,20 +25,27 @@ ANY_RESOURCE = {
 
 @dataclass(frozen=True, slots=True)
 class Grants:
-    """The ARNs a function of this region works with."""
+    """The ARNs a function of this region works with. `secrets`: what it reads, or rotates."""
 
     table: pulumi.Input[str]
     global_cluster: pulumi.Input[str]
     cluster: pulumi.Input[str]
-    secret: pulumi.Input[str]
+    secrets: Sequence[pulumi.Input[str]]
     data_key: pulumi.Input[str]
     log_group: pulumi.Input[str]
     dead_letters: pulumi.Input[str]
 
 
 def statements(kind: Kind, site: Site, grants: Grants) -> list[Statement]:
-    common = [_authority(grants), _metrics(site), *_secret(site, grants), *_running(site, grants)]
-    return [*common, *_controlling(grants)] if kind == "controller" else common
+    running = _running(site, grants)
+    if kind == "rotation":
+        return [
+            Statement("Authority", ["dynamodb:Query"], [grants.table]),
+            *_rotating(site, grants),
+            *running,
+        ]
+    looping = [_authority(grants), _metrics(site), *_secret(site, grants), *running]
+    return [*looping, *_controlling(grants)] if kind == "controller" else looping
 
 
 def _authority(grants: Grants) -> Statement:
@@ -62,16 +70,26 @@ def _controlling(grants: Grants) -> list[Statement]:
 
 
 def _secret(site: Site, grants: Grants) -> list[Statement]:
-    via = f"secretsmanager.{site.region}.amazonaws.com"
     return [
-        Statement("Secret", ["secretsmanager:GetSecretValue"], [grants.secret]),
-        Statement(
-            "SecretKey",
-            ["kms:Decrypt"],
-            [grants.data_key],
-            conditions={"StringEquals": {"kms:ViaService": via}},
-        ),
+        Statement("Secret", ["secretsmanager:GetSecretValue"], grants.secrets),
+        _through_secrets_manager(site, grants, ["kms:Decrypt"]),
     ]
+
+
+def _rotating(site: Site, grants: Grants) -> list[Statement]:
+    """https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotating-secrets-required-permissions-function.html"""
+    actions = ("DescribeSecret", "GetSecretValue", "PutSecretValue", "UpdateSecretVersionStage")
+    return [
+        Statement("Secret", [f"secretsmanager:{action}" for action in actions], grants.secrets),
+        _through_secrets_manager(site, grants, ["kms:Decrypt", "kms:GenerateDataKey"]),
+    ]
+
+
+def _through_secrets_manager(site: Site, grants: Grants, actions: Sequence[str]) -> Statement:
+    via = f"secretsmanager.{site.region}.amazonaws.com"
+    return Statement(
+        "SecretKey", actions, [grants.data_key], conditions={"StringEquals": {"kms:ViaService": via}}
+    )
 
 
 def _running(site: Site, grants: Grants) -> list[Statement]:

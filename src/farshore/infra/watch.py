@@ -14,8 +14,9 @@ from farshore.infra.credentials import Credentials
 from farshore.infra.dashboard import Dashboard, DashboardArgs
 from farshore.infra.database import GlobalDatabase
 from farshore.infra.functions import FunctionArgs, LoopFunction, dead_letters
-from farshore.infra.permissions import KINDS, Kind
+from farshore.infra.permissions import LOOPS, Kind
 from farshore.infra.region import Region
+from farshore.infra.rotation import Rotation, RotationArgs
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,8 @@ class Watch(pulumi.ComponentResource):
         self._name, self._args = name, args
         site = args.region.site
         self.dead_letters = dead_letters(name, site, self)
-        self.functions = {kind: self._function(kind) for kind in KINDS}
+        self.functions = {kind: self._loop(kind) for kind in LOOPS}
+        self._rotation()
         self.alarms = Alarms(
             f"{name}-alarms",
             AlarmsArgs(site, args.region.alerts.topic, thresholds(args.config)),
@@ -56,26 +58,36 @@ class Watch(pulumi.ComponentResource):
         }
         self.register_outputs(self.outputs)
 
-    def _function(self, kind: Kind) -> LoopFunction:
+    def _loop(self, kind: Kind) -> LoopFunction:
+        return LoopFunction(f"{self._name}-{kind}", self._function(kind), pulumi.ResourceOptions(parent=self))
+
+    def _rotation(self) -> None:
+        """Of the primary secrets, which are the home region's."""
+        args = self._args
+        every_days = args.config.rotation_days_in_force
+        if every_days and args.region.site.region == args.config.home_region:
+            Rotation(
+                f"{self._name}-rotation",
+                RotationArgs(self._function("rotation"), args.credentials, every_days),
+                pulumi.ResourceOptions(parent=self),
+            )
+
+    def _function(self, kind: Kind) -> FunctionArgs:
         args, region = self._args, self._args.region.site.region
-        return LoopFunction(
-            f"{self._name}-{kind}",
-            FunctionArgs(
-                site=args.region.site,
-                kind=kind,
-                network=args.region.network,
-                keys=args.region.keys,
-                code=archive(args.config.rds_ca_file),
-                environment=variables(args.config, args.database),
-                dead_letters=self.dead_letters,
-                table_arn=args.authority.arn(region),
-                global_cluster_arn=args.database.global_cluster.arn,
-                cluster_arn=args.database.of(region).cluster.arn,
-                secret_arn=args.credentials.controller_arn(region),
-                log_retention_days=args.config.log_retention_days,
-                after=[*args.region.endpoints.all, *args.after],
-            ),
-            pulumi.ResourceOptions(parent=self),
+        return FunctionArgs(
+            site=args.region.site,
+            kind=kind,
+            network=args.region.network,
+            keys=args.region.keys,
+            code=archive(args.config.rds_ca_file),
+            environment=variables(args.config, args.database),
+            dead_letters=self.dead_letters,
+            table_arn=args.authority.arn(region),
+            global_cluster_arn=args.database.global_cluster.arn,
+            cluster_arn=args.database.of(region).cluster.arn,
+            secret_arns=[args.credentials.controller_arn(region)],
+            log_retention_days=args.config.log_retention_days,
+            after=[*args.region.endpoints.all, *args.after],
         )
 
 
