@@ -9,3 +9,4 @@ import os
 
 # The engine's process starts servers and functions while gRPC runs; no child of it ever uses gRPC.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")

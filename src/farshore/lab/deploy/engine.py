@@ -5,6 +5,7 @@ exists is never changed: a program that asks for something else than what was cr
 differ, because updating and replacing are the real provider's business.
 """
 
+import contextlib
 import json
 import threading
 from collections.abc import Callable, Mapping
@@ -196,11 +197,10 @@ class Engine:
 
     def _reason(self, request: Any, error: Exception) -> str:
         """What the person reads; boto3's own words may repeat a password, so secrets are taken out."""
-        given = values.read(request.object, self._target.root)
-        known = [given.values.get(name) for name in given.secret]
-        known += [
-            resource.inputs.get(name) for resource in self._checkpoint.all() for name in resource.secret
-        ]
+        known = [resource.inputs.get(name) for resource in self._checkpoint.all() for name in resource.secret]
+        with contextlib.suppress(OSError, ValueError):  # unreadable properties were never sent to anybody
+            given = values.read(request.object, self._target.root)
+            known += [given.values.get(name) for name in given.secret]
         words = str(error) if isinstance(error, DeployError) else f"{type(error).__name__}: {error}"
         return values.hide(words, known)
 

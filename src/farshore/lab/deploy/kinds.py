@@ -13,7 +13,7 @@ from botocore.config import Config
 from farshore.core.errors import UsageError
 from farshore.lab.deploy.checkpoint import Resource
 
-_ANSWER_TIMEOUT_S = 120
+_ANSWER_TIMEOUT_S = 30
 _AT_ONCE_MAX = 64
 
 

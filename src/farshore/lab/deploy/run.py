@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from farshore.core.errors import RefusedError
 from farshore.lab.deploy import monitor
 from farshore.lab.deploy.checkpoint import Checkpoint, Resource
 from farshore.lab.deploy.engine import Engine, Target, Tell
 from farshore.lab.deploy.errors import FAILED, DeployError
-from farshore.lab.deploy.kinds import Kind, Old
+from farshore.lab.deploy.kinds import Old
 from farshore.lab.deploy.values import hide
 from farshore.lab.ports import Process, Spawn
 
@@ -31,7 +33,6 @@ class Settings:
 
     config: Mapping[str, str]
     environ: Mapping[str, str] = field(repr=False)
-    secret_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +121,14 @@ class _Demolition:
 
 def _observe(target: Target, checkpoint: Checkpoint) -> None:
     """Before the program runs: what AWS or an operator moved since, so that the run judges the truth."""
-    looked: list[tuple[Resource, Kind]] = [
-        (resource, target.kinds[resource.type])
-        for resource in checkpoint.all()
-        if resource.type in target.kinds
-    ]
-    for resource, kind in looked:
-        if kind.observe is not None:
+    for resource in checkpoint.all():
+        kind = target.kinds.get(resource.type)
+        if kind is None or kind.observe is None:
+            continue
+        try:
             checkpoint.observe(resource.urn, kind.observe(Old(resource, target.clients)))
+        except (BotoCoreError, ClientError) as error:
+            raise DeployError(f"{resource.type} {resource.name} cannot be looked at: {error}") from error
 
 
 def _launch(target: Target, settings: Settings, address: str, log: Path, spawn: Spawn) -> Process:
@@ -144,7 +145,7 @@ def _launch(target: Target, settings: Settings, address: str, log: Path, spawn: 
         "PULUMI_ENGINE": address,
         "PULUMI_PARALLEL": str(monitor.AT_ONCE),
         "PULUMI_CONFIG": json.dumps(dict(settings.config)),
-        "PULUMI_CONFIG_SECRET_KEYS": json.dumps(settings.secret_keys),
+        "PULUMI_CONFIG_SECRET_KEYS": "[]",
     }
     command = [sys.executable, "-m", "farshore.lab.deploy.launch"]
     return spawn(command, env=environ, cwd=target.root, log=log)

@@ -167,6 +167,8 @@ class _Reader:
     def _members(self, struct: struct_pb2.Struct) -> Iterator[tuple[str, bytes]]:
         if "assets" not in struct.fields:
             path = self._path(struct)
+            if not path.is_dir():
+                raise FileNotFoundError(f"No such file or directory: {path}")
             for file in path.rglob("*"):
                 if file.is_file():
                     yield str(file.relative_to(path)), file.read_bytes()
