@@ -150,14 +150,9 @@ def test_the_program_has_a_process_and_an_environment_of_its_own(stack):
         stack.spawn = spawner
         summary = stack.up("import os; pulumi.export('env', sorted(os.environ)); print('told')")
 
-    told = {name for name in summary.outputs["env"] if not name.startswith(("PULUMI_", "GRPC_"))}
-    assert told - {"PWD", "LC_CTYPE"} == {
-        "ENVIRONMENT_SUFFIX",
-        "GRPC_ENABLE_FORK_SUPPORT",
-        "HOME",
-        "LANG",
-        "PATH",
-    }
+    own = ("PULUMI_", "GRPC_", "PWD", "LC_CTYPE")
+    told = {name for name in summary.outputs["env"] if not name.startswith(own)}
+    assert told == {"ENVIRONMENT_SUFFIX", "HOME", "LANG", "PATH"}
     assert (stack.directory / run.LOG).read_text() == "told\n"
 
 

@@ -57,11 +57,12 @@ class Deployment:
 
 
 def program() -> Path:
-    """The directory of `Pulumi.yaml` and `__main__.py`: the checkout's root."""
-    root = Path(farshore.__file__).parents[2]
-    if not (root / "Pulumi.yaml").is_file():
-        raise UsageError(
-            f"the stack program is not in {root}: a lab deploys it from a checkout. Fix: clone the repository and "
-            "run `make drill` there."
-        )
-    return root
+    """The directory of `Pulumi.yaml` and `__main__.py`: the checkout's root, or the copy that a wheel carries."""
+    package = Path(farshore.__file__).parent
+    places = (package.parents[1], package / "infra" / "program")
+    for place in places:
+        if (place / "Pulumi.yaml").is_file():
+            return place
+    raise UsageError(
+        f"the stack program is neither in {places[0]} nor in {places[1]}. Fix: install farshore again."
+    )
