@@ -41,8 +41,10 @@ def from_pulumi(environ: Mapping[str, str] = os.environ) -> StackConfig:
     stored = {**pulumi_config.get_config_env(), **pulumi_config.CONFIG.get()}
     given = {key.removeprefix(prefix): value for key, value in stored.items() if key.startswith(prefix)}
     config = load(given, environ)
-    if config.rds_ca_file is None and not pulumi.runtime.is_dry_run():
-        raise UsageError(NO_CERTIFICATES)
+    if config.rds_ca_file is None:
+        if not pulumi.runtime.is_dry_run():
+            raise UsageError(NO_CERTIFICATES)
+        pulumi.log.warn(NO_CERTIFICATES)
     return config
 
 
