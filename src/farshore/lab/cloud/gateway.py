@@ -87,7 +87,7 @@ class Cloud:
         dynamodb.install(self._links)
         lambdas.install(self.lambdas)
         events.install(self.schedules)
-        secrets.install()
+        secrets.install(self.lambdas)
         for overlay in self._overlays:
             overlay()
         self.schedules.start()

@@ -1,19 +1,33 @@
-"""Secrets Manager overlay: a replica keeps the key it was asked to be encrypted with, which moto drops.
+"""Secrets Manager overlay: rotation runs for real, and a replica keeps its key, which moto drops.
 
 https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_ReplicaRegionType.html
 """
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 from moto.secretsmanager import urls
-from moto.secretsmanager.models import ReplicaSecret, secretsmanager_backends
+from moto.secretsmanager.models import FakeSecret, ReplicaSecret, secretsmanager_backends
 from moto.secretsmanager.responses import SecretsManagerResponse
 
+from farshore.lab.cloud import rotation
+from farshore.lab.cloud.lambdas import Lambdas
 from farshore.lab.cloud.overlay import swap
 
 
 class LabSecrets(SecretsManagerResponse):
+    lambdas: ClassVar[Lambdas]
+
+    def rotate_secret(self) -> str:
+        return rotation.rotate(self.backend, self.lambdas, json.loads(self.body))
+
+    def update_secret_version_stage(self) -> str:
+        answer = super().update_secret_version_stage()
+        moved = self.backend.secrets[json.loads(self.body)["SecretId"]]
+        if isinstance(moved, FakeSecret):
+            rotation.settle(moved)
+        return str(answer)
+
     def create_secret(self) -> str:
         return self._with_keys(super().create_secret())
 
@@ -31,5 +45,6 @@ class LabSecrets(SecretsManagerResponse):
         return str(answer)
 
 
-def install() -> None:
-    swap(urls, LabSecrets)
+def install(lambdas: Lambdas) -> None:
+    """Put the overlay into moto's url table; before the first request."""
+    swap(urls, type("LabSecrets", (LabSecrets,), {"lambdas": lambdas}))

@@ -202,11 +202,15 @@ _SECRETS = Service(
     "secretsmanager",
     "secretsmanager",
     (
+        _real(
+            "rotation runs its function's four steps when asked; no schedule starts it",
+            "RotateSecret CancelRotateSecret UpdateSecretVersionStage",
+        ),
         _stored(
-            "secrets and their versions are kept; replication is immediate and rotation calls nothing",
+            "secrets and their versions are kept; replication is immediate",
             "CreateSecret GetSecretValue PutSecretValue UpdateSecret DescribeSecret ListSecrets DeleteSecret"
             " RestoreSecret ReplicateSecretToRegions RemoveRegionsFromReplication GetRandomPassword"
-            " ListSecretVersionIds UpdateSecretVersionStage GetResourcePolicy PutResourcePolicy"
+            " ListSecretVersionIds GetResourcePolicy PutResourcePolicy"
             " DeleteResourcePolicy TagResource UntagResource",
         ),
     ),

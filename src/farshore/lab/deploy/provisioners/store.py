@@ -109,6 +109,21 @@ def _delete_secret_policy(old: Old) -> None:
     old.client("secretsmanager").delete_resource_policy(SecretId=old.id)
 
 
+def _rotation(call: Call) -> Made:
+    secret = call.inputs["secretId"]
+    call.client("secretsmanager").rotate_secret(
+        SecretId=secret,
+        RotateImmediately=call.inputs.get("rotateImmediately", True),
+        RotationRules=capitals(call.inputs["rotationRules"]),
+        **call.given("", rotationLambdaArn="RotationLambdaARN"),
+    )
+    return Made(secret, {"rotationEnabled": True})
+
+
+def _delete_rotation(old: Old) -> None:
+    old.client("secretsmanager").cancel_rotate_secret(SecretId=old.id)
+
+
 KINDS = {
     "aws:dynamodb/table:Table": Kind(
         "name attributes hashKey rangeKey billingMode tableClass deletionProtectionEnabled serverSideEncryption "
@@ -125,6 +140,9 @@ KINDS = {
         "secretId secretString secretStringWo secretStringWoVersion versionStages",
         _version,
         secret=("secretString", "secretStringWo"),
+    ),
+    "aws:secretsmanager/secretRotation:SecretRotation": Kind(
+        "secretId rotationLambdaArn rotationRules rotateImmediately", _rotation, _delete_rotation
     ),
     "aws:secretsmanager/secretPolicy:SecretPolicy": Kind(
         "secretArn policy", _secret_policy, _delete_secret_policy
