@@ -42,8 +42,6 @@ class Profile:
     claim_ttl_ms: int = 60_000
     intent_not_after_ms: int = 10_000
     request_life_ms: int = 480_000
-    in_region_budget_ms: int = 180_000
-    cooldown_ms: int = 60_000
 
     def __post_init__(self) -> None:
         if self.renew_ms * 3 > self.lease_ttl_ms:
@@ -85,8 +83,6 @@ FAST = Profile(
     metric_ms=400,
     loss_budget_ms=5000,
     intent_not_after_ms=5000,
-    in_region_budget_ms=60_000,
-    cooldown_ms=5000,
 )
 
 AWS = Profile(
