@@ -180,8 +180,8 @@ def test_a_failure_stops_what_depends_on_it_and_nothing_else(stack):
 
     assert set(stack.cloud.things) == {"a", "apart"}
     assert "lab:index:Thing b failed: RuntimeError: the cloud refuses b" in str(failed.value)
-    assert "not created because of it: c" in str(failed.value)
-    assert "not created: lab:index:Thing c, because b failed" in stack.said
+    assert "stopped because of it: c" in str(failed.value)
+    assert "stopped: lab:index:Thing c, because b failed" in stack.said
 
     stack.cloud.broken.clear()
     summary = stack.up()
@@ -191,7 +191,7 @@ def test_a_failure_stops_what_depends_on_it_and_nothing_else(stack):
 
 def test_depends_on_alone_is_enough_to_stop(stack):
     stack.cloud.broken = {"a"}
-    with pytest.raises(DeployError, match="not created because of it: b"):
+    with pytest.raises(DeployError, match="stopped because of it: b"):
         stack.up('Thing("b", opts=Opts(depends_on=[Thing("a")]))')
 
     assert not stack.cloud.things
@@ -282,11 +282,14 @@ def test_a_failed_deletion_keeps_what_it_needs(stack):
     assert stack.destroy() == ["b", "a"]
 
 
-def test_protected_resources_refuse_destruction_and_retained_ones_survive_it(stack):
+def test_protected_resources_refuse_destruction_until_the_program_takes_it_off(stack):
     stack.up('Thing("a", opts=Opts(protect=True)); Thing("b")')
     with pytest.raises(RefusedError, match="a is protected; nothing was deleted"):
         stack.destroy()
     assert set(stack.cloud.things) == {"a", "b"}
+
+    assert stack.up('Thing("a"); Thing("b")').created == ()
+    assert set(stack.destroy()) == {"a", "b"}
 
 
 def test_retained_resources_survive_destruction(stack):

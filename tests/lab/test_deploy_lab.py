@@ -67,6 +67,10 @@ def test_the_resources_are_there_under_their_names(deployed):
     assert table["MultiRegionConsistency"] == "STRONG"
     assert table["GlobalTableWitnesses"][0]["RegionName"] == WITNESS
 
+    kept = clients("dynamodb", STANDBY).describe_continuous_backups(TableName=names.authority_table)
+    backups = kept["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]
+    assert backups["PointInTimeRecoveryStatus"] == "ENABLED"
+
     secrets = {
         region: clients("secretsmanager", region).get_secret_value(SecretId=names.master_secret)
         for region in names.regions

@@ -9,7 +9,7 @@ import contextlib
 import json
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -135,9 +135,13 @@ class Engine:
                 f"{', '.join(differing)} changed since it was created, and the lab's deployer changes nothing that "
                 "exists: start a new lab."
             )
+        options = {"needs": needs, "protect": request.protect, "retain": request.retainOnDelete}
+        kept = replace(old, **options)
+        if kept != old:
+            self._checkpoint.add(kept)
         with self._lock:
             self.progress.unchanged.append(urn)
-        return old
+        return kept
 
     def _create(
         self,
@@ -191,7 +195,7 @@ class Engine:
             self._causes.setdefault(urn, cause)
             book[urn] = text
         if book is self.progress.skipped:
-            self._tell(f"not created: {type_} {name}, because {_name_of(cause)} failed")
+            self._tell(f"stopped: {type_} {name}, because {_name_of(cause)} failed")
         else:
             self._tell(f"FAILED: {type_} {name}: {text}")
 

@@ -178,7 +178,7 @@ def _told_failures(failed: Mapping[str, str], what: str, skipped: Mapping[str, s
         lines.append(f"{chain.rpartition('$')[2]} {name} {what}: {reason}")
         stopped = sorted(other.split("::", 3)[3] for other, cause in skipped.items() if cause == urn)
         if stopped:
-            lines.append(f"  not created because of it: {', '.join(stopped)}")
+            lines.append(f"  stopped because of it: {', '.join(stopped)}")
     return "\n".join(lines)
 
 

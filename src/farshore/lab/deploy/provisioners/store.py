@@ -1,8 +1,18 @@
 """The authority table and the secrets."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from farshore.lab.deploy.kinds import Call, Kind, Made, Old, capitals
+
+_REPLICA = {
+    "regionName",
+    "consistencyMode",
+    "kmsKeyArn",
+    "pointInTimeRecovery",
+    "deletionProtectionEnabled",
+    "propagateTags",
+}
 
 
 def _table(call: Call) -> Made:
@@ -24,12 +34,33 @@ def _table(call: Call) -> Made:
         modes = {replica.get("consistencyMode", "EVENTUAL") for replica in inputs["replicas"]}
         (mode,) = modes
         dynamodb.update_table(TableName=inputs["name"], MultiRegionConsistency=mode, **update)
-    if inputs.get("pointInTimeRecovery", {}).get("enabled"):
-        dynamodb.update_continuous_backups(
-            TableName=inputs["name"],
-            PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True},
-        )
+    if backups := inputs.get("pointInTimeRecovery"):
+        _back_up(dynamodb, inputs["name"], backups["enabled"], backups.get("recoveryPeriodInDays"))
+    for replica in inputs.get("replicas", []):
+        _finish_replica(call, replica, made["TableArn"])
     return Made(inputs["name"], {"arn": made["TableArn"]})
+
+
+def _back_up(dynamodb: Any, table: str, enabled: bool, days: int | None = None) -> None:
+    period = {} if days is None else {"RecoveryPeriodInDays": days}
+    dynamodb.update_continuous_backups(
+        TableName=table,
+        PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": enabled, **period},
+    )
+
+
+def _finish_replica(call: Call, replica: Mapping[str, Any], arn: str) -> None:
+    """What joining does not set, each in the replica's own region."""
+    if unheard := replica.keys() - _REPLICA:
+        raise ValueError(f"of a replica, {', '.join(sorted(unheard))} is not passed on")
+    table, dynamodb = call.inputs["name"], call.clients("dynamodb", replica["regionName"])
+    if replica.get("pointInTimeRecovery"):
+        _back_up(dynamodb, table, enabled=True)
+    if replica.get("deletionProtectionEnabled"):
+        dynamodb.update_table(TableName=table, DeletionProtectionEnabled=True)
+    if replica.get("propagateTags"):
+        there = arn.replace(f":{call.region}:", f":{replica['regionName']}:")
+        dynamodb.tag_resource(ResourceArn=there, Tags=call.tag_list())
 
 
 def _encryption(inputs: Any) -> dict[str, Any]:
@@ -68,7 +99,7 @@ def _secret(call: Call) -> Made:
     replicas = capitals(call.inputs.get("replicas", []))
     made = call.client("secretsmanager").create_secret(
         Name=name,
-        **call.given("description kmsKeyId"),
+        **call.given("description kmsKeyId forceOverwriteReplicaSecret"),
         **({"AddReplicaRegions": replicas} if replicas else {}),
         Tags=call.tag_list(),
     )
