@@ -20,6 +20,7 @@ _PROBE = sql.SQL("""
     select case when not pg_is_in_recovery() then
         (select min(rpo_lag_in_msec) from aurora_global_db_status() where rpo_lag_in_msec >= 0) end
 """)
+_LOOK_MS = 20
 
 
 class Prober:
@@ -121,18 +122,14 @@ class Monitor:
     def tick(self) -> int:
         """Write one observation; returns how many ms to rest. Raises UnknownOutcomeError without the table."""
         self._round += 1
-        lags = [lag for writer, _ in self._probers.values() if (lag := writer.lag_ms()) is not None]
-        lag_ms = min(lags) if lags else None
+        lag_ms = self._lag_ms()
         started = self._clock.now()
         self._tell(lag_ms, started)
         self._journal.put_sighting(
             Sighting(
                 region=self._region,
                 sequence=f"{self._process}/{self._round}",
-                endpoints={
-                    probed: Endpoints(writer.silent_ms(), reader.silent_ms())
-                    for probed, (writer, reader) in self._probers.items()
-                },
+                endpoints=self._endpoints(),
                 lag_ms=lag_ms,
                 at_unix_ms=started.wall_ms,
             )
@@ -147,6 +144,28 @@ class Monitor:
         if lag_ms is not None and is_due:
             self._told_ms = now.mono_ms
             self._tell_lag(lag_ms, now.wall_ms)
+
+    def look(self) -> tuple[dict[str, Endpoints], int | None]:
+        """What every endpoint answers to one probe, and the lag; nothing is written. Takes one deadline at most."""
+        give_up_ms = self._clock.now().mono_ms + self._profile.unreachable_after_ms + self._profile.probe_ms
+        while self._clock.now().mono_ms < give_up_ms:
+            if all(
+                seen.writer_silent_ms is not None and seen.reader_silent_ms is not None
+                for seen in self._endpoints().values()
+            ):
+                break
+            self._clock.sleep(_LOOK_MS)
+        return self._endpoints(), self._lag_ms()
+
+    def _endpoints(self) -> dict[str, Endpoints]:
+        return {
+            probed: Endpoints(writer.silent_ms(), reader.silent_ms())
+            for probed, (writer, reader) in self._probers.items()
+        }
+
+    def _lag_ms(self) -> int | None:
+        lags = [lag for writer, _ in self._probers.values() if (lag := writer.lag_ms()) is not None]
+        return min(lags) if lags else None
 
     def stop(self) -> None:
         """End the probing; each prober closes its session on its way out."""

@@ -23,6 +23,7 @@ from farshore.client.names import Resolver
 from farshore.client.session import Session, open_session
 from farshore.client.types import Settings, Target
 from farshore.lab import control
+from farshore.lab.setup import FIRST_MINUTE
 from farshore.names import Names
 
 HOME, STANDBY, OUTSIDE = "us-east-1", "us-west-2", "outside"
@@ -219,7 +220,7 @@ class RunningLab:
         for region in (HOME, STANDBY):
             functions = self.aws("lambda", region)
             for name in (self.names.monitor_function(region), self.names.controller_function(region)):
-                functions.invoke(FunctionName=name, InvocationType="Event", Payload=b"{}")
+                functions.invoke(FunctionName=name, InvocationType="Event", Payload=FIRST_MINUTE)
 
     def make_pulse_table(self) -> None:
         with self.admin(HOME) as admin:

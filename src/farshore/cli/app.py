@@ -3,7 +3,7 @@
 import typer
 
 import farshore
-from farshore.cli import cost, drill, guard, history, lab, orphans, status
+from farshore.cli import cost, drill, guard, history, lab, orphans, preflight, status, verify
 
 app = typer.Typer(
     name="farshore",
@@ -34,6 +34,8 @@ app.command("status")(status.status)
 app.command("history")(history.history)
 app.command("orphans")(orphans.orphans)
 app.command("cost")(cost.cost)
+app.command("preflight")(preflight.preflight)
+app.command("verify")(verify.verify)
 app.add_typer(guard.app, name="guard")
 app.add_typer(lab.app, name="lab")
 

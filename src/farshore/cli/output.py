@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from farshore.core.errors import FarshoreError
+from farshore.operate.checks import Report
 
 out = Console(highlight=False, soft_wrap=True, emoji=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
@@ -29,6 +30,19 @@ def show(value: Any, *, as_json: bool, words: Callable[[Any], str]) -> None:
         print(json.dumps(plain(value), default=str))
     else:
         out.print(words(value), markup=False)
+
+
+def finish(report: Report, *, as_json: bool) -> None:
+    """Print a report's checks, one line each, and end with its exit code."""
+    if as_json:
+        print(
+            json.dumps({"exit_code": report.exit_code, "checks": [plain(check) for check in report.checks]})
+        )
+    else:
+        width = max(len(check.name) for check in report.checks)
+        for check in report.checks:
+            out.print(f"{check.state:<8} {check.name:<{width}}  {check.seen}", markup=False)
+    raise typer.Exit(report.exit_code)
 
 
 @contextmanager

@@ -13,6 +13,8 @@ from farshore.names import Names
 Clients = Callable[[str, str], Any]
 """Gives a boto3 client for (service, region)."""
 
+FIRST_MINUTE = b'{"source": "farshore"}'
+
 
 def password() -> str:
     alphabet = string.ascii_letters + string.digits
@@ -30,4 +32,4 @@ def start_functions(names: Names, clients: Clients) -> None:
     for region in names.regions:
         functions = clients("lambda", region)
         for name in (names.monitor_function(region), names.controller_function(region)):
-            functions.invoke(FunctionName=name, InvocationType="Event", Payload=b"{}")
+            functions.invoke(FunctionName=name, InvocationType="Event", Payload=FIRST_MINUTE)

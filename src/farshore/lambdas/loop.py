@@ -23,6 +23,14 @@ class LambdaContext(Protocol):
     def get_remaining_time_in_millis(self) -> int: ...
 
 
+STARTERS = ("aws.events", "aws.scheduler", "farshore")
+
+
+def starts(event: object) -> bool:
+    """Whether an event comes from a schedule, or from whoever stands in for its first minute."""
+    return isinstance(event, dict) and event.get("source") in STARTERS
+
+
 def run(
     *,
     kind: str,

@@ -14,7 +14,8 @@ def _workshop() -> Workshop:
     return Workshop(from_environment())
 
 
-def handler(_event: Any, context: loop.LambdaContext) -> dict[str, object]:
+def handler(event: Any, context: loop.LambdaContext) -> dict[str, object]:
+    """A schedule's event starts the loop; any other is a person's question, answered by one look at the endpoints."""
     workshop = _workshop()
     settings = workshop.settings
     process = f"{settings.region}/monitor/{context.aws_request_id[:8]}"
@@ -31,6 +32,8 @@ def handler(_event: Any, context: loop.LambdaContext) -> dict[str, object]:
         tell_lag=workshop.publisher.replication_lag,
     )
     try:
+        if not loop.starts(event):
+            return _look(monitor, settings.region)
         return loop.run(
             kind="monitor",
             region=settings.region,
@@ -42,3 +45,15 @@ def handler(_event: Any, context: loop.LambdaContext) -> dict[str, object]:
         )
     finally:
         monitor.stop()
+
+
+def _look(monitor: Monitor, region: str) -> dict[str, object]:
+    endpoints, lag_ms = monitor.look()
+    return {
+        "monitor": region,
+        "lag_ms": lag_ms,
+        "silent_ms": {
+            probed: {"writer": seen.writer_silent_ms, "reader": seen.reader_silent_ms}
+            for probed, seen in endpoints.items()
+        },
+    }
