@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -221,15 +222,15 @@ def env(
 ) -> None:
     """Print what aws, psql, dig and boto3 need to talk to a lab: `eval "$(farshore lab env)"`."""
     with reported():
-        from farshore.lab import control, directory
+        from farshore.lab import awscli, control, directory
 
         found = control.ask(directory.find(lab), {"order": "env"})
         if view not in found["env"]:
             raise UsageError(f"--view {view!r}: use {', '.join(found['env'])}.")
-        show(found, as_json=as_json, words=lambda _: _exports(found, view))
+        show(found, as_json=as_json, words=lambda _: _exports(found, view, awscli.install(Path(found["dir"]))))
 
 
-def _exports(found: dict[str, Any], view: str) -> str:
+def _exports(found: dict[str, Any], view: str, tools: Path) -> str:
     database = found["database"]
     variables = {
         **found["env"][view],
@@ -241,13 +242,12 @@ def _exports(found: dict[str, Any], view: str) -> str:
         "PGSSLROOTCERT": found["sslrootcert"],
     }
     lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+    lines.append(f'export PATH={shlex.quote(str(tools))}:"$PATH"')
     host, _, port = found["dns"][view].partition(":")
     dig = f"dig @{host} -p {port} {found['writer_name']}"
     lines.append(f"# {dig}")
     lines.append(f'# psql "host={found["writer_name"]} hostaddr=$({dig} +short | tail -1)"')
-    lines.append(
-        "# AWS CLI v1 ignores AWS_ENDPOINT_URL for some services: use aws --endpoint-url $AWS_ENDPOINT_URL"
-    )
+    lines.append("# aws is the AWS CLI held to this lab; it cannot reach AWS")
     return "\n".join(lines)
 
 
