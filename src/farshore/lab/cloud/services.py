@@ -103,7 +103,7 @@ _LAMBDA = Service(
             " GetFunctionEventInvokeConfig DeleteFunctionEventInvokeConfig",
         ),
         _stored(
-            "kept as given; permissions are not enforced",
+            "kept as given; a function's resource policy is not enforced",
             "AddPermission GetPolicy RemovePermission TagResource UntagResource ListTags"
             " ListVersionsByFunction",
         ),
@@ -221,8 +221,8 @@ _STS = Service(
     "sts",
     "sts",
     (
-        _stored(
-            "credentials are issued; trust policies and external ids are not checked",
+        _real(
+            "roles are assumed as their trust policies say, external ids included",
             "GetCallerIdentity AssumeRole",
         ),
     ),
@@ -234,7 +234,7 @@ _IAM = Service(
     "iam",
     (
         _stored(
-            "roles and policies are kept; no call is denied because of them",
+            "roles and policies are kept; a role's calls are denied unless its policies allow them",
             "CreateRole GetRole ListRoles UpdateRole DeleteRole UpdateAssumeRolePolicy TagRole UntagRole"
             " ListRoleTags PutRolePolicy GetRolePolicy ListRolePolicies DeleteRolePolicy AttachRolePolicy"
             " DetachRolePolicy ListAttachedRolePolicies CreatePolicy GetPolicy ListPolicies DeletePolicy"
