@@ -345,18 +345,6 @@ def test_of_write_only_values_only_the_version_counts(stack):
         stack.up(program % ("another", 2))
 
 
-def test_random_passwords_are_drawn_once(stack):
-    program = """
-    import pulumi_random as random
-    drawn = random.RandomPassword("pw", length=24, special=False)
-    Thing("a", password=drawn.result)
-    """
-    pytest.importorskip("pulumi_random")
-    stack.up(program)
-    assert len(stack.cloud.things["a"]["password"]) == 24
-    assert len(stack.up().unchanged) == 2
-
-
 def test_components_give_their_children_a_place(stack):
     program = """
     class Part(pulumi.ComponentResource):

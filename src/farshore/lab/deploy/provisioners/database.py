@@ -187,23 +187,6 @@ def _delete_cluster_parameters(old: Old) -> None:
     old.client("rds").delete_db_cluster_parameter_group(DBClusterParameterGroupName=old.id)
 
 
-def _instance_parameters(call: Call) -> Made:
-    rds, name = call.client("rds"), call.inputs.get("name") or call.auto_name()
-    made = rds.create_db_parameter_group(
-        DBParameterGroupName=name,
-        DBParameterGroupFamily=call.inputs["family"],
-        Description=call.inputs.get("description") or "Managed by Pulumi",
-        Tags=call.tag_list(),
-    )["DBParameterGroup"]
-    if parameters := _parameters(call):
-        rds.modify_db_parameter_group(DBParameterGroupName=name, Parameters=parameters)
-    return Made(name, {"name": name, "arn": made["DBParameterGroupArn"]})
-
-
-def _delete_instance_parameters(old: Old) -> None:
-    old.client("rds").delete_db_parameter_group(DBParameterGroupName=old.id)
-
-
 _GROUP = "name family description parameters"
 
 
@@ -253,5 +236,4 @@ KINDS = {
     "aws:rds/clusterParameterGroup:ClusterParameterGroup": Kind(
         _GROUP, _cluster_parameters, _delete_cluster_parameters
     ),
-    "aws:rds/parameterGroup:ParameterGroup": Kind(_GROUP, _instance_parameters, _delete_instance_parameters),
 }

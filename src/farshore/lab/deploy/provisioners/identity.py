@@ -30,27 +30,6 @@ def _delete_role_policy(old: Old) -> None:
     old.client("iam").delete_role_policy(RoleName=old["role"], PolicyName=old["name"])
 
 
-def _attachment(call: Call) -> Made:
-    role, policy = call.inputs["role"], call.inputs["policyArn"]
-    call.client("iam").attach_role_policy(RoleName=role, PolicyArn=policy)
-    return Made(f"{role}/{policy}")
-
-
-def _delete_attachment(old: Old) -> None:
-    old.client("iam").detach_role_policy(RoleName=old["role"], PolicyArn=old["policyArn"])
-
-
-def _policy(call: Call) -> Made:
-    name = call.inputs.get("name") or call.auto_name()
-    wanted = call.given("path description", policy="PolicyDocument")
-    made = call.client("iam").create_policy(PolicyName=name, **wanted, Tags=call.tag_list())["Policy"]
-    return Made(made["Arn"], {"name": name, "arn": made["Arn"], "policyId": made["PolicyId"]})
-
-
-def _delete_policy(old: Old) -> None:
-    old.client("iam").delete_policy(PolicyArn=old.id)
-
-
 def _key(call: Call) -> Made:
     kms = call.client("kms")
     wanted = call.given(
@@ -89,10 +68,6 @@ KINDS = {
         _delete_role,
     ),
     "aws:iam/rolePolicy:RolePolicy": Kind("name role policy", _role_policy, _delete_role_policy),
-    "aws:iam/rolePolicyAttachment:RolePolicyAttachment": Kind(
-        "role policyArn", _attachment, _delete_attachment
-    ),
-    "aws:iam/policy:Policy": Kind("name path description policy", _policy, _delete_policy),
     "aws:kms/key:Key": Kind(
         "description policy keyUsage multiRegion customerMasterKeySpec bypassPolicyLockoutSafetyCheck "
         "enableKeyRotation rotationPeriodInDays deletionWindowInDays",

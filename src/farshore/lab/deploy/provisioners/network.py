@@ -40,25 +40,6 @@ def _delete_vpc(old: Old) -> None:
     old.client("ec2").delete_vpc(VpcId=old.id)
 
 
-def _default_group(call: Call) -> Made:
-    """Adopts what AWS made with the VPC and takes every rule out of it; deleting it forgets it."""
-    ec2 = call.client("ec2")
-    wanted = [
-        {"Name": "vpc-id", "Values": [call.inputs["vpcId"]]},
-        {"Name": "group-name", "Values": ["default"]},
-    ]
-    group = ec2.describe_security_groups(Filters=wanted)["SecurityGroups"][0]
-    for rules, revoke in (
-        (group["IpPermissions"], ec2.revoke_security_group_ingress),
-        (group["IpPermissionsEgress"], ec2.revoke_security_group_egress),
-    ):
-        if rules:
-            revoke(GroupId=group["GroupId"], IpPermissions=rules)
-    if call.tags:
-        ec2.create_tags(Resources=[group["GroupId"]], Tags=call.tag_list())
-    return Made(group["GroupId"], {"name": "default"})
-
-
 def _subnet(call: Call) -> Made:
     wanted = call.given("vpcId cidrBlock availabilityZone")
     ec2 = call.client("ec2")
@@ -239,7 +220,6 @@ KINDS = {
     "aws:ec2/vpc:Vpc": Kind(
         "cidrBlock instanceTenancy enableDnsSupport enableDnsHostnames", _vpc, _delete_vpc
     ),
-    "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": Kind("vpcId", _default_group),
     "aws:ec2/subnet:Subnet": Kind(
         "vpcId cidrBlock availabilityZone mapPublicIpOnLaunch", _subnet, _delete_subnet
     ),

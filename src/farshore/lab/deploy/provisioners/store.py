@@ -130,16 +130,6 @@ def _version(call: Call) -> Made:
     )
 
 
-def _secret_policy(call: Call) -> Made:
-    secret = call.inputs["secretArn"]
-    call.client("secretsmanager").put_resource_policy(SecretId=secret, ResourcePolicy=call.inputs["policy"])
-    return Made(secret)
-
-
-def _delete_secret_policy(old: Old) -> None:
-    old.client("secretsmanager").delete_resource_policy(SecretId=old.id)
-
-
 def _rotation(call: Call) -> Made:
     secret = call.inputs["secretId"]
     call.client("secretsmanager").rotate_secret(
@@ -174,8 +164,5 @@ KINDS = {
     ),
     "aws:secretsmanager/secretRotation:SecretRotation": Kind(
         "secretId rotationLambdaArn rotationRules rotateImmediately", _rotation, _delete_rotation
-    ),
-    "aws:secretsmanager/secretPolicy:SecretPolicy": Kind(
-        "secretArn policy", _secret_policy, _delete_secret_policy
     ),
 }

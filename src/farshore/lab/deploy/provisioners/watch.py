@@ -67,18 +67,6 @@ def _delete_alarm(old: Old) -> None:
     old.client("cloudwatch").delete_alarms(AlarmNames=[old.id])
 
 
-def _composite(call: Call) -> Made:
-    name = call.inputs["alarmName"]
-    cloudwatch = call.client("cloudwatch")
-    wanted = call.given(
-        "alarmName alarmRule alarmDescription actionsEnabled alarmActions insufficientDataActions",
-        okActions="OKActions",
-    )
-    cloudwatch.put_composite_alarm(**wanted, Tags=call.tag_list())
-    found = cloudwatch.describe_alarms(AlarmNames=[name], AlarmTypes=["CompositeAlarm"])["CompositeAlarms"]
-    return Made(name, {"arn": found[0]["AlarmArn"]})
-
-
 def _dashboard(call: Call) -> Made:
     cloudwatch = call.client("cloudwatch")
     answer = cloudwatch.put_dashboard(**call.given("dashboardName dashboardBody"))
@@ -161,12 +149,6 @@ def _delete_queue(old: Old) -> None:
     old.client("sqs").delete_queue(QueueUrl=old.id)
 
 
-def _queue_policy(call: Call) -> Made:
-    url = call.inputs["queueUrl"]
-    call.client("sqs").set_queue_attributes(QueueUrl=url, Attributes={"Policy": call.inputs["policy"]})
-    return Made(url)
-
-
 KINDS = {
     "aws:cloudwatch/logGroup:LogGroup": Kind(
         "name retentionInDays kmsKeyId logGroupClass", _log_group, _delete_log_group
@@ -174,11 +156,6 @@ KINDS = {
     "aws:cloudwatch/metricAlarm:MetricAlarm": Kind(
         f"name okActions dimensions metricQueries thresholdMetricId evaluateLowSampleCountPercentiles {_ALARM}",
         _alarm,
-        _delete_alarm,
-    ),
-    "aws:cloudwatch/compositeAlarm:CompositeAlarm": Kind(
-        "alarmName alarmRule alarmDescription actionsEnabled alarmActions okActions insufficientDataActions",
-        _composite,
         _delete_alarm,
     ),
     "aws:cloudwatch/dashboard:Dashboard": Kind("dashboardName dashboardBody", _dashboard, _delete_dashboard),
@@ -194,5 +171,4 @@ KINDS = {
         _delete_subscription,
     ),
     "aws:sqs/queue:Queue": Kind(" ".join(("name", *_QUEUE)), _queue, _delete_queue),
-    "aws:sqs/queuePolicy:QueuePolicy": Kind("queueUrl policy", _queue_policy),
 }
