@@ -6,6 +6,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -156,20 +157,40 @@ def up(
         command += ["--one-way-ms", str(one_way_ms), "--jitter-ms", str(jitter_ms)]
         command += [] if ttl is None else ["--ttl", str(ttl)]
         command += [] if postgres is None else ["--postgres", postgres]
-        started = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True, text=True
-        )
-        for event in _events(started):
-            if event["event"] == "progress" and not as_json:
-                out.print(event["text"], markup=False)
-            if event["event"] == "ready":
-                show(
-                    event["lab"], as_json=as_json, words=lambda lab: f"lab {lab['name']} runs in {lab['dir']}"
+        with tempfile.TemporaryFile("w+") as words:
+            # The lab outlives this command, so it must not hold the terminal's or a pipe's other end open.
+            started = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=words,
+                start_new_session=True,
+                text=True,
+            )
+            try:
+                ready = _await_ready(started, quiet=as_json)
+            except BaseException:
+                started.terminate()
+                raise
+            if ready is None:
+                exit_code = started.wait()
+                words.seek(0)
+                failure = FarshoreError(
+                    words.read().strip().removeprefix("farshore: ") or f"{name} did not start."
                 )
-                return
-        failure = FarshoreError(f"the lab {name} did not start; its own words stand above.")
-        failure.exit_code = started.wait()
-        raise failure
+                failure.exit_code = exit_code
+                raise failure
+        show(ready, as_json=as_json, words=lambda lab: f"lab {lab['name']} runs in {lab['dir']}")
+
+
+def _await_ready(process: "subprocess.Popen[str]", *, quiet: bool) -> dict[str, Any] | None:
+    """The lab's description once it is ready, None when it ended before; progress is printed on the way."""
+    for event in _events(process):
+        if event["event"] == "ready":
+            return dict(event["lab"])
+        if not quiet:
+            out.print(event["text"], markup=False)
+    return None
 
 
 def _events(process: "subprocess.Popen[str]") -> Iterator[dict[str, Any]]:
@@ -227,7 +248,9 @@ def env(
         found = control.ask(directory.find(lab), {"order": "env"})
         if view not in found["env"]:
             raise UsageError(f"--view {view!r}: use {', '.join(found['env'])}.")
-        show(found, as_json=as_json, words=lambda _: _exports(found, view, awscli.install(Path(found["dir"]))))
+        show(
+            found, as_json=as_json, words=lambda _: _exports(found, view, awscli.install(Path(found["dir"])))
+        )
 
 
 def _exports(found: dict[str, Any], view: str, tools: Path) -> str:
