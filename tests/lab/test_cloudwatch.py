@@ -62,6 +62,22 @@ def test_no_premature_alarm(points):
     assert evaluate(rule(), pattern(points)).state is RETAIN
 
 
+@pytest.mark.parametrize(
+    ("points", "old", "expected"),
+    [
+        ("- - - - -", 2.9, RETAIN),
+        ("- - - - X", 2.9, RETAIN),
+        ("- - X X X", 2.9, ALARM),
+        ("- - - - 0", 2.9, OK),
+        ("- - - - -", 3.0, ALARM),
+    ],
+)
+def test_an_alarm_that_has_just_started_does_not_ring_for_what_is_missing(points, old, expected):
+    """The points before an alarm's time are missing whether or not something is wrong; breaches count at once."""
+    alarm = rule(Missing.BREACHING, m=3)
+    assert evaluate(alarm, pattern(points), periods_old=old).state is expected
+
+
 @pytest.mark.parametrize("points", ["- - - X 0", "- - X - 0"])
 def test_a_good_point_after_a_lone_breach_is_ok(points):
     assert evaluate(rule(), pattern(points)).state is OK
@@ -213,6 +229,36 @@ def test_an_alarm_follows_its_metric(aws, cadence):
         assert state(client) == "OK", "the last point is within the evaluation range"
     clock.tick()
     assert state(client) == "INSUFFICIENT_DATA"
+
+
+def test_alarms_of_true_time_metrics_ignore_the_cadence(aws):
+    """One invocation a minute keeps an alarm quiet at any cadence, and its absence rings within minutes."""
+    client, evaluator = aws("cloudwatch"), AlarmEvaluator(cadence=60)
+    function = [{"Name": "FunctionName", "Value": "primary-monitor-function-t"}]
+    put_alarm(
+        client,
+        Namespace="AWS/Lambda",
+        MetricName="Invocations",
+        Dimensions=function,
+        Statistic="Sum",
+        EvaluationPeriods=5,
+        DatapointsToAlarm=3,
+        TreatMissingData="breaching",
+    )
+    start_s = time.time()
+    seen = []
+    for second in range(0, 20 * 60, 5):
+        now_s = start_s + second
+        if second % 60 == 0 and second <= 10 * 60:
+            datum = {"MetricName": "Invocations", "Dimensions": function, "Value": 1, "Timestamp": now_s}
+            client.put_metric_data(Namespace="AWS/Lambda", MetricData=[datum])
+        evaluator.tick(now_s + 1)
+        if not seen or seen[-1][1] != state(client):
+            seen.append((second / 60, state(client)))
+    (_, first), (well_after, well), (rang_after, rang) = seen
+    assert (first, well, rang) == ("INSUFFICIENT_DATA", "OK", "ALARM")
+    assert 2 <= well_after <= 4
+    assert 13 <= rang_after <= 16
 
 
 def test_set_alarm_state_does_not_touch_the_stream(aws):

@@ -4,6 +4,7 @@ import threading
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
@@ -200,6 +201,28 @@ def test_new_configuration_means_a_new_environment(east):
     east.update_function_configuration(FunctionName="fresh", Environment={"Variables": {"A": "1"}})
     new, _ = invoke(east, "fresh")
     assert new["pid"] != old["pid"]
+
+
+def test_invocations_and_errors_are_counted_when_they_began(running, east):
+    cloud, _, _ = running
+    make(east, "counted")
+    begin = datetime.now(UTC)
+    invoke(east, "counted")
+    invoke(east, "counted", do="raise")
+
+    def sums(metric):
+        answer = client(cloud, "cloudwatch", HOME).get_metric_statistics(
+            Namespace="AWS/Lambda",
+            MetricName=metric,
+            Dimensions=[{"Name": "FunctionName", "Value": "counted"}],
+            StartTime=begin - timedelta(minutes=1),
+            EndTime=begin + timedelta(minutes=1),
+            Period=60,
+            Statistics=["Sum"],
+        )
+        return sum(point["Sum"] for point in answer["Datapoints"])
+
+    assert (sums("Invocations"), sums("Errors")) == (2, 1)
 
 
 def test_an_event_is_answered_at_once_and_retried_twice(east, tmp_path):

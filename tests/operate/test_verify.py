@@ -143,9 +143,12 @@ def test_alarms_that_ring_fail_and_the_one_that_steers_dns_does_not(monkeypatch,
     alarms = [alarm("cpu", "OK"), alarm("authority", "ALARM"), alarm("storage", "INSUFFICIENT_DATA")]
     alarms.append(alarm("cpu", "ALARM", suffix="another"))
     stub(monkeypatch, {("cloudwatch", HOME, "describe_alarms"): {"MetricAlarms": alarms}})
-    assert verify._alarms(shop, HOME) == (True, "1 OK, 1 without data yet, in ALARM: none")
+    assert verify._alarms(shop, HOME) == (True, "1 OK, 1 without enough data yet, in ALARM: none")
     alarms.append(alarm("lag", "ALARM"))
-    assert verify._alarms(shop, HOME) == (False, "1 OK, 1 without data yet, in ALARM: primary-lag-alarm-t")
+    assert verify._alarms(shop, HOME) == (
+        False,
+        "1 OK, 1 without enough data yet, in ALARM: primary-lag-alarm-t",
+    )
     alarms.clear()
     assert not verify._alarms(shop, HOME)[0]
 

@@ -147,7 +147,7 @@ def _system_nameserver() -> str:
 
 
 def _alarms(workshop: Workshop, region: str) -> tuple[bool, str]:
-    """An alarm without data tells nothing: it is counted, and fails nothing by itself."""
+    """An alarm that has just started, or has no data, tells nothing: it is counted, and fails nothing by itself."""
     cloudwatch = client("cloudwatch", region, timeout_ms=CALL_MS)
     names = workshop.settings.names
     prefix = f"{names.side(region)}-"
@@ -162,7 +162,7 @@ def _alarms(workshop: Workshop, region: str) -> tuple[bool, str]:
     }
     # The authority alarm's ALARM state is how DNS learns where authority is, not a complaint.
     wrong = [name for name in states["ALARM"] if name != names.authority_alarm(region)]
-    seen = f"{len(states['OK'])} OK, {len(states['INSUFFICIENT_DATA'])} without data yet"
+    seen = f"{len(states['OK'])} OK, {len(states['INSUFFICIENT_DATA'])} without enough data yet"
     return bool(found) and not wrong, f"{seen}, in ALARM: {', '.join(wrong) or 'none'}"
 
 

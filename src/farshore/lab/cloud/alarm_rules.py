@@ -82,11 +82,15 @@ class Outcome:
     missing: int
 
 
-def evaluate(rule: Rule, points: Sequence[float | None]) -> Outcome:
+def evaluate(rule: Rule, points: Sequence[float | None], *, periods_old: float | None = None) -> Outcome:
     """The state that the points of the evaluation range (oldest first, None = missing) put an alarm in.
 
     A lone run of breaching points younger than DatapointsToAlarm neither raises nor clears an alarm whose
     missing data count as missing or are ignored: the page says only that it does not go to ALARM yet.
+
+    `periods_old`: for how long the alarm has been as it is, None for long enough. AWS: an alarm that "has just
+    started" is in INSUFFICIENT_DATA. It does not say how long that lasts; here, what is missing raises no alarm before
+    it has been missing for EvaluationPeriods of the alarm's own life.
     """
     real = [point for point in points if point is not None][-rule.evaluation_periods :]
     missing = rule.evaluation_periods - len(real)
@@ -96,7 +100,12 @@ def evaluate(rule: Rule, points: Sequence[float | None]) -> Outcome:
         return Outcome(state, tuple(real), missing)
 
     if rule.missing is Missing.BREACHING:
-        return outcome(State.ALARM if breaching + missing >= rule.datapoints_to_alarm else State.OK)
+        if breaching + missing < rule.datapoints_to_alarm:
+            return outcome(State.OK)
+        just_started = periods_old is not None and periods_old < rule.evaluation_periods
+        if just_started and breaching < rule.datapoints_to_alarm:
+            return outcome(None)
+        return outcome(State.ALARM)
     if breaching >= rule.datapoints_to_alarm:
         return outcome(State.ALARM)
     all_breach = breaching == len(real)

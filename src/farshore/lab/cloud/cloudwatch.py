@@ -1,7 +1,8 @@
 """Alarms that are really evaluated: a thread over moto's CloudWatch backends, by the rules of `alarm_rules`.
 
 Metric data keep their true times; a period lasts `period / cadence` seconds, and an alarm is evaluated `cadence`
-times as often as at AWS. A lost region's CloudWatch evaluates nothing, and its data stream says nothing.
+times as often as at AWS, but for the metrics of TRUE_TIME. A lost region's CloudWatch evaluates nothing, and its data
+stream says nothing.
 """
 
 import json
@@ -37,6 +38,8 @@ _log = logging.getLogger(__name__)
 
 _INITIAL_REASON = "Unchecked: Initial alarm creation"
 _KEPT_DATA_MAX = 200_000
+TRUE_TIME = frozenset({"AWS/Lambda"})
+"""Namespaces whose metrics come with true minutes, as schedules do: their alarms are evaluated at cadence 1."""
 _Metric = tuple[str, str, frozenset[tuple[str, str]]]
 
 
@@ -155,17 +158,19 @@ class AlarmEvaluator:
         if rule is None:
             alarm.state_reason = "Not evaluated in the lab: only alarms on one metric and a threshold are."
             return
-        interval_s = rule.interval_s / self._cadence
+        cadence = 1 if alarm.namespace in TRUE_TIME else self._cadence
+        interval_s = rule.interval_s / cadence
         samples = self._stores[region].series.get(_alarm_metric(alarm), ())
         seen = points(
             alarm.extended_statistic or alarm.statistic,
             samples,
             now_s=now_s,
-            period_s=rule.period_s / self._cadence,
+            period_s=rule.period_s / cadence,
             length=rule.range_length,
             unit=alarm.unit,
         )
-        outcome = evaluate(rule, seen)
+        age_s = now_s - _epoch(alarm.configuration_updated_timestamp)
+        outcome = evaluate(rule, seen, periods_old=age_s * cadence / rule.period_s)
         self._watched[region, alarm.name] = _Watched(
             due_s=(math.floor(now_s / interval_s + 1e-6) + 1) * interval_s - 1e-3,
             stream=outcome.state or State.INSUFFICIENT_DATA,

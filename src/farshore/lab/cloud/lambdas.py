@@ -6,6 +6,8 @@ minutes; throttled events come again with growing pauses until they are six hour
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html (what is given up goes to the
 dead-letter queue, in the role's name) and
 https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html (the variables every function has).
+Metrics: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html (Invocations and Errors are counted
+when an invocation has ended, and carry the time at which it began; a throttled one is no invocation).
 """
 
 import base64
@@ -17,6 +19,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import unquote
@@ -27,6 +30,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from moto.awslambda import models, urls
 from moto.awslambda.models import LambdaFunction, lambda_backends
 from moto.awslambda.responses import LambdaResponse
+from moto.cloudwatch.models import cloudwatch_backends
 from moto.core.common_types import TYPE_RESPONSE
 from moto.sts.models import sts_backends
 
@@ -74,8 +78,12 @@ class Lambdas:
 
     def invoke(self, made: LambdaFunction, payload: bytes) -> Outcome:
         """Run and wait. ThrottledError: no concurrency left; RegionLostError: the region is gone."""
-        reserved = made.reserved_concurrency
-        return self._pools.run(self._describe(made), payload, None if reserved is None else int(reserved))
+        reserved, losses = made.reserved_concurrency, self._losses.get(made.region, 0)
+        began = datetime.now(UTC)
+        outcome = self._pools.run(self._describe(made), payload, None if reserved is None else int(reserved))
+        if self._losses.get(made.region, 0) == losses:
+            _count(made, began, outcome)
+        return outcome
 
     def send(self, made: LambdaFunction, payload: bytes) -> None:
         """Run without waiting, with Lambda's retries. The loss of the region drops the event."""
@@ -275,6 +283,19 @@ class LabLambda(LambdaResponse):
         if outcome.failed:
             headers["x-amz-function-error"] = "Unhandled"
         return 200, headers, outcome.payload
+
+
+def _count(made: LambdaFunction, began: datetime, outcome: Outcome) -> None:
+    dimensions = [{"Name": "FunctionName", "Value": made.function_name}]
+    counted = {"Invocations": 1, "Errors": int(outcome.failed)}
+    at = began.replace(tzinfo=None)  # moto compares times without zones
+    cloudwatch_backends[made.account_id][made.region].put_metric_data(
+        "AWS/Lambda",
+        [
+            {"MetricName": n, "Dimensions": dimensions, "Value": value, "Unit": "Count", "Timestamp": at}
+            for n, value in counted.items()
+        ],
+    )
 
 
 def install(lambdas: Lambdas) -> None:
