@@ -13,6 +13,7 @@ from farshore.lab import control, environment
 from farshore.lab.deploy.checkpoint import Checkpoint
 from farshore.lab.deploy.kinds import Clients, Old
 from farshore.lab.deploy.provisioners import KINDS
+from farshore.lab.deploy.run import SCRATCH
 from farshore.lab.lab import Lab, Options
 
 pytestmark = pytest.mark.lab
@@ -51,6 +52,10 @@ def test_everything_is_created_and_told(deployed):
     assert len(created) == len(deployed.first.created) == total > 130
     assert sum(f", {total} of {total} asked for so far" in line for line in created) == 1
     assert deployed.first.outputs["writerName"] == deployed.names.writer_name
+
+
+def test_the_program_leaves_no_file_behind(deployed):
+    assert not (deployed.deployment.directory / SCRATCH).exists()
 
 
 def test_the_resources_are_there_under_their_names(deployed):

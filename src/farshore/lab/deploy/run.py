@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from farshore.lab.ports import Process, Spawn
 
 ORGANIZATION = "organization"
 LOG = "program.log"
+SCRATCH = "scratch"
 _PROGRAM_TIMEOUT_S = 1800
 _SAID_MAX = 2000
 
@@ -56,11 +58,14 @@ def up(target: Target, settings: Settings, directory: Path, spawn: Spawn, tell: 
         engine, log = Engine(target, checkpoint, tell), monitor.EngineLog(tell)
         _observe(target, checkpoint)
         with monitor.serving(engine, log) as address:
+            scratch = directory / SCRATCH
+            scratch.mkdir(exist_ok=True)
             program = _launch(target, settings, address, directory / LOG, spawn)
             try:
                 code = program.wait(_PROGRAM_TIMEOUT_S)
             finally:
                 program.kill()
+                shutil.rmtree(scratch, ignore_errors=True)
         _check(engine, checkpoint, code, log.errors, directory / LOG)
         return _summary(engine, time.monotonic() - started)
 
@@ -137,6 +142,8 @@ def _launch(target: Target, settings: Settings, address: str, log: Path, spawn: 
         "PATH": os.defpath,
         "HOME": str(log.parent),
         "LANG": "C.UTF-8",
+        # The launcher ends without tidying up, and the lab's directory goes with the lab however it dies.
+        "TMPDIR": str(log.parent / SCRATCH),
         **settings.environ,
         "PULUMI_PROJECT": target.project,
         "PULUMI_STACK": target.stack,
