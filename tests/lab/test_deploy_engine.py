@@ -148,11 +148,16 @@ def test_outputs_of_one_resource_are_inputs_of_the_next(stack):
 def test_the_program_has_a_process_and_an_environment_of_its_own(stack):
     with Spawner() as spawner:
         stack.spawn = spawner
-        summary = stack.up("import os; pulumi.export('env', sorted(os.environ)); print('told')")
+        summary = stack.up(
+            "import os, tempfile; pulumi.export('env', sorted(os.environ)); print('told'); "
+            "pulumi.export('scratch', tempfile.mkdtemp())"
+        )
 
     own = ("PULUMI_", "GRPC_", "PWD", "LC_CTYPE")
     told = {name for name in summary.outputs["env"] if not name.startswith(own)}
-    assert told == {"ENVIRONMENT_SUFFIX", "HOME", "LANG", "PATH"}
+    assert told == {"ENVIRONMENT_SUFFIX", "HOME", "LANG", "PATH", "TMPDIR"}
+    assert summary.outputs["scratch"].startswith(str(stack.directory / run.SCRATCH))
+    assert not (stack.directory / run.SCRATCH).exists()
     assert (stack.directory / run.LOG).read_text() == "told\n"
 
 
