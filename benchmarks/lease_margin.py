@@ -1,6 +1,6 @@
 """How late lease renewals are, under full load and on a bad network; it decides how short a lease is safe.
 
-    python benchmarks/lease_margin.py [--minutes 1] [--jitter-ms 3] [--stall-every-s 0] [--idle]
+    python benchmarks/lease_margin.py [--minutes 1] [--jitter-ms 3] [--stall-every-s 0] [--load full|drill|none]
 
 Boots a lab, runs the drill's clients without pause, and watches the guard's own sequence on the writer: for each
 renewal how long after the one before it came into force, and how much of the lease was left. Lab figures.
@@ -62,7 +62,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--stall-every-s", type=float, default=0.0, help="stall every WAN link for 1 s this often"
     )
-    parser.add_argument("--idle", action="store_true", help="no clients")
+    parser.add_argument(
+        "--load",
+        choices=("full", "drill", "none"),
+        default="full",
+        help="clients without pause, at the drill's pace, or no clients",
+    )
     return parser.parse_args()
 
 
@@ -79,11 +84,9 @@ def _measure(info: LabInfo, name: str, directory: Path, options: argparse.Namesp
         workload.create(connection, user=info.database["app_user"])
     for table in workload.GUARDED_TABLES:
         info.run("guard", "install", "--table", table, "--json")
-    crews = (
-        []
-        if options.idle
-        else [replace(c, per_second=10_000.0) for c in scenarios.find("region-loss").crews(info)]
-    )
+    crews = [] if options.load == "none" else scenarios.find("region-loss").crews(info)
+    if options.load == "full":
+        crews = [replace(c, per_second=10_000.0) for c in crews]
     working = Crews(info, crews, directory, 1, scenarios.PACES["fast"]) if crews else None
     monitor = Monitor(directory, crews)
     try:
