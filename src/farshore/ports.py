@@ -16,13 +16,21 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A monitor's observation as it stands in the table; its age is for the reader to time."""
+    """A monitor's observation as it stands in the table; its age is for the reader to time.
+
+    `lag_state` and `lag_why`: the verdict of `core.lag` on the readings; `lag_doubts`: those that should be known and
+    are not; `lag_told`: the state that people were last told of.
+    """
 
     region: str
     sequence: str
     endpoints: Mapping[str, Endpoints]
     lag_ms: int | None
     at_unix_ms: int
+    lag_state: str = ""
+    lag_why: str = ""
+    lag_doubts: Sequence[str] = ()
+    lag_told: str = ""
 
 
 @dataclass(frozen=True, slots=True)

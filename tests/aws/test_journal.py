@@ -1,13 +1,14 @@
 """The journal on the lab's own authority table: strong consistency, a majority, compare-and-set."""
 
 import dataclasses
+import json
 
 import boto3
 import pytest
 from botocore.config import Config
 from cloudkit import HOME, STANDBY, WITNESS, Links, authority_table, make_cloud
 
-from farshore.aws.journal import DynamoJournal, JournalDamagedError, decode_authority
+from farshore.aws.journal import DynamoJournal, JournalDamagedError, decode_authority, decode_sighting
 from farshore.core.authority import Authority, Event, Intent, Phase, Plan, PlanKind
 from farshore.core.errors import UnknownOutcomeError
 from farshore.core.facts import Endpoints
@@ -150,3 +151,13 @@ def test_a_damaged_record_is_refused_not_guessed():
     del document["epoch"]
     with pytest.raises(JournalDamagedError):
         decode_authority(document)
+
+
+def test_an_observation_of_before_the_verdicts_still_reads():
+    old = '{"region":"us-east-1","sequence":"p/1","endpoints":{},"lag_ms":3,"at_unix_ms":9}'
+    sighting = decode_sighting({"document": old})
+    assert (sighting.lag_ms, sighting.lag_state, sighting.lag_doubts) == (3, "", ())
+    told = Sighting(
+        HOME, "p/2", {}, None, 9, "unknown", "nobody answers", ("database: nobody answers",), "ok"
+    )
+    assert decode_sighting({"document": json.dumps(dataclasses.asdict(told))}) == told

@@ -155,4 +155,8 @@ def decode_sighting(item: Mapping[str, Any]) -> Sighting:
         endpoints={region: Endpoints(**seen) for region, seen in document["endpoints"].items()},
         lag_ms=document["lag_ms"],
         at_unix_ms=document["at_unix_ms"],
+        lag_state=document.get("lag_state", ""),
+        lag_why=document.get("lag_why", ""),
+        lag_doubts=tuple(document.get("lag_doubts", ())),
+        lag_told=document.get("lag_told", ""),
     )

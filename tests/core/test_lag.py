@@ -1,0 +1,316 @@
+"""The verdict on readings of the lag, as a table: what is missing, stale, moved or contradicted is unknown."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from farshore.core.lag import (
+    Limits,
+    Metric,
+    Patience,
+    Quality,
+    Replica,
+    Seen,
+    State,
+    Word,
+    is_news,
+    judge,
+    lines,
+)
+
+HOME, STANDBY = "us-east-1", "us-west-2"
+LIMITS = Limits(alert_ms=5000, status_stale_ms=30_000, metric_stale_ms=300_000)
+
+
+def writer(lag_ms=40, age_ms=500, region=STANDBY):
+    return Word(writes=True, replicas=(Replica(region, lag_ms, age_ms),))
+
+
+READER = Word(writes=False)
+ALONE = Word(writes=True)
+NONE_HERE = Metric(answered_ms=1000, asked_ms=60_000)
+FRESH = Metric(50, 20_000, 1000, 60_000)
+
+
+def metric(lag_ms, age_ms=20_000, answered_ms=1000):
+    return Metric(lag_ms, age_ms, answered_ms, 600_000)
+
+
+TABLE = [
+    # name, region that looks, words, metric, recent, state, lag, the database's and CloudWatch's quality
+    (
+        "writer's region, all well",
+        HOME,
+        {HOME: writer(), STANDBY: READER},
+        NONE_HERE,
+        (0, 40),
+        State.OK,
+        40,
+        "known",
+        "absent",
+    ),
+    (
+        "secondary, all well",
+        STANDBY,
+        {HOME: writer(), STANDBY: READER},
+        FRESH,
+        (0, 40),
+        State.OK,
+        40,
+        "known",
+        "known",
+    ),
+    ("late", HOME, {HOME: writer(5001)}, NONE_HERE, (0, 5001), State.LATE, 5001, "known", "absent"),
+    ("just not late", HOME, {HOME: writer(5000)}, NONE_HERE, (0, 5000), State.OK, 5000, "known", "absent"),
+    (
+        "late, and CloudWatch agrees",
+        STANDBY,
+        {HOME: writer(9000)},
+        metric(7000),
+        (40, 9000),
+        State.LATE,
+        9000,
+        "known",
+        "known",
+    ),
+    (
+        "roles swapped",
+        HOME,
+        {STANDBY: writer(region=HOME), HOME: READER},
+        FRESH,
+        (0, 40),
+        State.OK,
+        40,
+        "known",
+        "known",
+    ),
+    ("nobody answers", HOME, {}, NONE_HERE, None, State.UNKNOWN, None, "missing", "absent"),
+    ("nobody answers, CloudWatch does", STANDBY, {}, FRESH, None, State.UNKNOWN, None, "missing", "known"),
+    (
+        "nobody writes",
+        HOME,
+        {HOME: READER, STANDBY: READER},
+        NONE_HERE,
+        None,
+        State.UNKNOWN,
+        None,
+        "missing",
+        "absent",
+    ),
+    (
+        "both write",
+        HOME,
+        {HOME: writer(), STANDBY: ALONE},
+        NONE_HERE,
+        None,
+        State.UNKNOWN,
+        None,
+        "contradictory",
+        "absent",
+    ),
+    (
+        "no secondary",
+        HOME,
+        {HOME: ALONE, STANDBY: READER},
+        NONE_HERE,
+        None,
+        State.UNKNOWN,
+        None,
+        "missing",
+        "absent",
+    ),
+    (
+        "only itself is reported",
+        HOME,
+        {HOME: writer(region=HOME)},
+        NONE_HERE,
+        None,
+        State.UNKNOWN,
+        None,
+        "missing",
+        "absent",
+    ),
+    (
+        "an old calculation",
+        HOME,
+        {HOME: writer(age_ms=30_001)},
+        NONE_HERE,
+        (0, 40),
+        State.UNKNOWN,
+        None,
+        "stale",
+        "absent",
+    ),
+    (
+        "CloudWatch never answered",
+        STANDBY,
+        {HOME: writer()},
+        Metric(asked_ms=30_001),
+        (0, 40),
+        State.OK,
+        40,
+        "known",
+        "missing",
+    ),
+    (
+        "CloudWatch has just been asked",
+        STANDBY,
+        {HOME: writer()},
+        Metric(asked_ms=3000),
+        (0, 40),
+        State.OK,
+        40,
+        "known",
+        "pending",
+    ),
+    (
+        "CloudWatch answers no more",
+        STANDBY,
+        {HOME: writer()},
+        metric(40, answered_ms=300_001),
+        (0, 40),
+        State.OK,
+        40,
+        "known",
+        "missing",
+    ),
+    (
+        "a secondary without the metric",
+        STANDBY,
+        {HOME: writer()},
+        NONE_HERE,
+        (0, 40),
+        State.OK,
+        40,
+        "known",
+        "missing",
+    ),
+    (
+        "an old metric",
+        STANDBY,
+        {HOME: writer()},
+        metric(40, 300_001),
+        (0, 40),
+        State.OK,
+        40,
+        "known",
+        "stale",
+    ),
+    (
+        "a metric of before the move",
+        HOME,
+        {HOME: writer()},
+        metric(40),
+        (0, 40),
+        State.OK,
+        40,
+        "known",
+        "moved",
+    ),
+    (
+        "the move is long ago",
+        HOME,
+        {HOME: writer()},
+        metric(40, 300_001),
+        (0, 40),
+        State.OK,
+        40,
+        "known",
+        "absent",
+    ),
+    (
+        "CloudWatch says far more",
+        STANDBY,
+        {HOME: writer()},
+        metric(5041),
+        (0, 40),
+        State.UNKNOWN,
+        None,
+        "known",
+        "contradictory",
+    ),
+    (
+        "CloudWatch says far less",
+        STANDBY,
+        {HOME: writer(9000)},
+        metric(10),
+        (6000, 9000),
+        State.UNKNOWN,
+        None,
+        "known",
+        "contradictory",
+    ),
+    (
+        "CloudWatch saw the spike that we saw",
+        STANDBY,
+        {HOME: writer()},
+        metric(8000),
+        (0, 8100),
+        State.OK,
+        40,
+        "known",
+        "known",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("me", "words", "told", "recent", "state", "lag_ms", "database", "cloudwatch"),
+    [pytest.param(*row[1:], id=row[0]) for row in TABLE],
+)
+def test_the_verdict(me, words, told, recent, state, lag_ms, database, cloudwatch):
+    verdict = judge(Seen(me, words, told, recent), LIMITS)
+    assert (verdict.state, verdict.lag_ms) == (state, lag_ms)
+    assert [reading.quality for reading in verdict.readings] == [database, cloudwatch]
+    assert verdict.why
+    assert len(verdict.doubts) == sum(Quality(q).is_doubt for q in (database, cloudwatch))
+
+
+words = st.builds(
+    Word,
+    writes=st.booleans(),
+    replicas=st.lists(
+        st.builds(Replica, st.sampled_from([HOME, STANDBY]), st.integers(0, 10**6), st.integers(0, 10**6)),
+        max_size=2,
+    ).map(tuple),
+)
+maybe = st.none() | st.integers(0, 10**6)
+
+
+@given(
+    st.sampled_from([HOME, STANDBY]),
+    st.dictionaries(st.sampled_from([HOME, STANDBY]), words),
+    st.builds(Metric, maybe, maybe, maybe, maybe),
+)
+def test_no_lag_without_one_fresh_writer(me, said, told):
+    """Whatever CloudWatch says: without one writer and its fresh word there is no lag, and a reason is shown."""
+    verdict = judge(Seen(me, said, told), LIMITS)
+    writers = [word for word in said.values() if word.writes]
+    assert (verdict.lag_ms is None) == (verdict.state is State.UNKNOWN)
+    if len(writers) != 1:
+        assert verdict.state is State.UNKNOWN
+        assert verdict.doubts
+    if verdict.lag_ms is not None:
+        assert any(r.rpo_lag_ms == verdict.lag_ms and r.age_ms <= 30_000 for r in writers[0].replicas)
+    assert verdict.why in next(iter(lines(verdict)))
+
+
+PATIENCE = Patience(late_ms=300, unknown_ms=60_000, ok_ms=900)
+
+
+@pytest.mark.parametrize(
+    ("told", "state", "lasted_ms", "expected"),
+    [
+        (State.OK, State.LATE, 299, False),
+        (State.OK, State.LATE, 300, True),
+        (State.LATE, State.LATE, 10**6, False),
+        (State.OK, State.UNKNOWN, 59_999, False),
+        (State.OK, State.UNKNOWN, 60_000, True),
+        (State.LATE, State.UNKNOWN, 60_000, True),
+        (State.LATE, State.OK, 899, False),
+        (State.LATE, State.OK, 900, True),
+        (State.UNKNOWN, State.OK, 900, True),
+    ],
+)
+def test_what_people_are_told_of(told, state, lasted_ms, expected):
+    assert is_news(told, state, lasted_ms, PATIENCE) is expected
