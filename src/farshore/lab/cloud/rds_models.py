@@ -12,7 +12,8 @@ from moto.rds.models import DBCluster, DBClusterSnapshot, DBInstanceClustered, G
 
 from farshore.lab.cloud.rds_rules import Member
 from farshore.lab.postgres.cluster import Cluster, Role
-from farshore.lab.postgres.fleet import ENDPOINT_WORD, Fleet
+from farshore.lab.postgres.endpoints import ENDPOINT_WORD
+from farshore.lab.postgres.fleet import Fleet
 
 Record = TypeVar("Record", bound="Live")
 

@@ -1,51 +1,30 @@
-"""Both regions' clusters as one global database: creation, names, faults. Changes of writer are in `changes`.
+"""Both regions' clusters as one global database, and its faults. Changes of writer are in `changes`.
 
 One global database, with one cluster of up to two instances per region, and any number of restored snapshots.
 """
 
 import contextlib
-import itertools
 import logging
-import secrets
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
-from farshore.lab.ports import OUTSIDE, Address, Links
-from farshore.lab.postgres import bootstrap, volume
+from farshore.lab.ports import Links
+from farshore.lab.postgres import volume
 from farshore.lab.postgres.binaries import Binaries
 from farshore.lab.postgres.changes import Change, Changes
-from farshore.lab.postgres.cluster import Cluster, Patience, Role, fork_lsn
-from farshore.lab.postgres.events import Event, Listener, event
+from farshore.lab.postgres.cluster import Cluster, Patience, Role
+from farshore.lab.postgres.endpoints import AddressBook, Tunnels
+from farshore.lab.postgres.instances import Instances
 from farshore.lab.postgres.server import Server
-from farshore.lab.postgres.settings import APPLICATION_NAME_MAX, WAL_KEPT_MB, Fixed, Upstream
-from farshore.lab.postgres.site import ServerError, Site
-from farshore.lab.postgres.tls import Authority
+from farshore.lab.postgres.site import ServerError
 from farshore.lab.processes import Spawner
 from farshore.names import Names
 
-ENDPOINT_TTL_S = (
-    5  # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/Aurora.Overview.Endpoints.html
-)
-ENDPOINT_WORD = "farshorelab"  # where AWS has a word of the account's own
-INSTANCES_MAX = 2
-READY_TIMEOUT_S = 60.0
 log = logging.getLogger(__name__)
 
 
-class Tunnels(Protocol):
-    def open(self, view: str, region: str, target: Address) -> Address: ...
-
-
-class AddressBook(Protocol):
-    pg_port: int
-
-    def instance(self, region: str, number: int) -> str: ...
-    def restored(self, number: int) -> str: ...
-
-
-class Fleet:
+class Fleet(Instances):
     """The lab's PostgreSQL. Thread-safe; `on_event` hears of every RDS event, from whichever thread made it.
 
     Volumes and snapshots live under `volumes` (default: `root`), which its owner removes; sockets, certificates
@@ -66,265 +45,28 @@ class Fleet:
         zombie_s: float = 3.0,
         patience: Patience | None = None,
     ) -> None:
-        self.root = root
-        self.names = names
-        self.links = links
-        self.binaries = binaries
-        self.on_event: list[Listener] = []
-        self.sites = {region: Site(region, spawn) for region in names.regions}
-        self.clusters: dict[str, Cluster] = {}
-        self.restored: dict[tuple[str, str], Server] = {}
-        self.writer: Cluster | None = None
-        self.global_name: str | None = None
-        self._addresses = addresses
-        self._tunnels = tunnels
-        self._patience = patience or Patience()
-        self._lock = threading.RLock()
-        self._mouths: dict[tuple[str, Address], Address] = {}
-        self._replication_password = secrets.token_urlsafe(24)
-        self._masters: dict[str, bootstrap.Master] = {}
-        self.volumes = volumes or root
-        for folder in (root / "run", self.volumes / "pg", self.volumes / "snapshots"):
-            folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-            folder.chmod(0o755)
-        authority = Authority(root / "tls")
-        self.ca_file = authority.ca_file
-        self._tls = {region: authority.issue(region, self._certified(region)) for region in names.regions}
+        super().__init__(
+            root=root,
+            volumes=volumes or root,
+            spawn=spawn,
+            binaries=binaries,
+            names=names,
+            addresses=addresses,
+            links=links,
+            tunnels=tunnels,
+            patience=patience or Patience(),
+        )
         self.changes = Changes(self, zombie_s)
 
-    # Names
+    # The global database
 
-    def cluster_endpoint(self, region: str, cluster: str, *, reader: bool = False) -> str:
-        return f"{cluster}.cluster-{'ro-' if reader else ''}{ENDPOINT_WORD}.{region}.rds.amazonaws.com"
+    def change(self) -> Change | None:
+        """The switchover or failover in progress."""
+        return self.changes.current
 
-    def instance_endpoint(self, region: str, instance: str) -> str:
-        return f"{instance}.{ENDPOINT_WORD}.{region}.rds.amazonaws.com"
-
-    def global_endpoint(self, identifier: str) -> str:
-        """The name that follows the writer, whatever its region."""
-        return f"{identifier}.global-{ENDPOINT_WORD}.global.rds.amazonaws.com"
-
-    def _certified(self, region: str) -> list[str]:
-        regional = [self.cluster_endpoint(region, "*", reader=reader) for reader in (False, True)]
-        return [
-            *regional,
-            self.instance_endpoint(region, "*"),
-            self.global_endpoint("*"),
-            self.names.writer_name,
-        ]
-
-    def resolve(self, view: str, name: str) -> tuple[str, int] | None:
-        """An RDS endpoint name as an address and a TTL in seconds; None for a name that is not one of ours.
-
-        A cluster endpoint leads to the leader (read-only in a secondary region), a reader endpoint to another
-        live member if there is one. In the server's own region that is its own address, elsewhere a tunnel's.
-        """
-        server = self._named(name.rstrip(".").lower())
-        if server is None:
-            return None
-        return self.reach(view, server).host, ENDPOINT_TTL_S
-
-    def reach(self, view: str, server: Server) -> Address:
-        """Where to dial from a view to reach a server."""
-        region = server.site.region
-        if view == region:
-            return server.address
-        with self._lock:
-            key = (view, server.address)
-            if key not in self._mouths:
-                self._mouths[key] = self._tunnels.open(view, region, server.address)
-            return self._mouths[key]
-
-    def _named(self, name: str) -> Server | None:
-        for cluster in self.clusters.values():
-            if name == self.cluster_endpoint(cluster.region, cluster.identifier):
-                return cluster.leader
-            if name == self.cluster_endpoint(cluster.region, cluster.identifier, reader=True):
-                readers = [
-                    s for s in cluster.members if s is not cluster.leader and (s.alive() or cluster.site.lost)
-                ]
-                return readers[0] if readers else cluster.leader
-        for server in itertools.chain(*(c.members for c in self.clusters.values()), self.restored.values()):
-            if name == self.instance_endpoint(server.site.region, server.identifier):
-                return server
-        for (region, identifier), server in self.restored.items():
-            if name in [self.cluster_endpoint(region, identifier, reader=reader) for reader in (False, True)]:
-                return server
-        if self.writer and self.global_name and name == self.global_endpoint(self.global_name):
-            return self.writer.leader
-        return None
-
-    @property
-    def port(self) -> int:
-        """Where every server listens."""
-        return self._addresses.pg_port
-
-    def server(self, region: str, identifier: str) -> Server | None:
-        """An instance by its DB instance identifier."""
-        members = self.clusters[region].members if region in self.clusters else []
-        restored = [server for (where, _), server in self.restored.items() if where == region]
-        return next((server for server in [*members, *restored] if server.identifier == identifier), None)
-
-    def _upstream_name(self, server: Server) -> str:
-        return self.instance_endpoint(server.site.region, server.identifier)
-
-    def upstream_for(self, cluster: Cluster) -> Upstream:
-        """Where a secondary cluster's leader streams from: the writer, across the WAN."""
-        leader = self.writer.leader if self.writer else None
-        if leader is None:
-            raise ServerError(f"There is no writer that {cluster.identifier} could stream from.")
-        return Upstream(self._upstream_name(leader), self.reach(cluster.region, leader))
-
-    # Creation
-
-    def create_cluster(self, region: str, identifier: str, master: bootstrap.Master | None) -> Cluster:
-        """A cluster without instances: the writer's when a master user is given, else a secondary."""
-        with self._lock:
-            if region in self.clusters:
-                raise ServerError(f"{region} already has a cluster; the lab holds one per region.")
-            role = Role.WRITER if master else Role.SECONDARY
-            site = self.sites[region]
-            cluster = Cluster(
-                identifier, site, role, emit=self.emit, name_of=self._upstream_name, patience=self._patience
-            )
-            cluster.on_new_leader = self._new_leader
-            cluster.upstream_answers = lambda: self._writer_answers(cluster)
-            self.clusters[region] = cluster
-            if master:
-                self._masters[region] = master
-                self.writer = cluster
-            self.emit(event(170, region, identifier))
-            return cluster
-
-    def add_instance(self, region: str, identifier: str) -> Server:
-        """Claim an instance's place in its region's cluster; `start_instance` makes it run."""
-        with self._lock:
-            cluster = self.clusters[region]
-            taken = {server.address.host for server in cluster.members}
-            hosts = [self._addresses.instance(region, number + 1) for number in range(INSTANCES_MAX)]
-            free = next((host for host in hosts if host not in taken), None)
-            if free is None:
-                raise ServerError(
-                    f"{cluster.identifier} already has {INSTANCES_MAX} instances; the lab holds no more."
-                )
-            if len(f"{region}/{identifier}") > APPLICATION_NAME_MAX:
-                raise ServerError(
-                    f"{identifier} is too long for the lab: {region}/{identifier} passes 63 characters."
-                )
-            server = self._server(region, identifier, f"{region}-{hosts.index(free) + 1}", free)
-            cluster.members.append(server)
-            return server
-
-    def start_instance(self, server: Server) -> None:
-        """Give a new instance its volume and start it; a standby waits until its upstream runs."""
-        cluster = self.clusters[server.site.region]
-        if server is cluster.members[0] and cluster.leader is None:
-            if cluster.role is Role.WRITER:
-                self._start_first(cluster, server)
-            else:
-                self._await_upstream(lambda: self.writer.leader if self.writer else None)
-                cluster.leader = server
-                cluster.follow(self.upstream_for(cluster), self._writer_region())
-                self._start_standby(cluster, server)
-        else:
-            self._await_upstream(lambda: cluster.leader)
-            self._start_standby(cluster, server)
-        for view in (*self.names.regions, OUTSIDE):
-            self.reach(view, server)
-        cluster.watch()
-        self.emit(event(5, server.site.region, server.identifier))
-
-    def _start_first(self, cluster: Cluster, server: Server) -> None:
-        server.fill_from(volume.template(self.binaries))
-        with cluster.lock:
-            cluster.leader = server
-            cluster.start(server)
-            bootstrap.fill(server, self._masters[cluster.region], self._replication_password)
-            server.ready.set()
-
-    def _start_standby(self, cluster: Cluster, server: Server) -> None:
-        # As long as the writer keeps all WAL since initdb, the template is as good a beginning as a base backup.
-        upstream = cluster.live_for(server).upstream
-        written = (
-            self.writer.leader.value("select pg_current_wal_lsn()")
-            if self.writer and self.writer.leader
-            else None
-        )
-        template = volume.template(self.binaries)
-        begin = volume.checkpoint_lsn(self.binaries, template)
-        if upstream and (written is None or volume.lsn(written) - begin > WAL_KEPT_MB * 2**20 // 2):
-            server.adopt(server.fetch(upstream))
-        else:
-            server.fill_from(template)
-        with cluster.lock:
-            cluster.start(server)
-            server.ready.set()
-
-    def _await_upstream(self, upstream: Callable[[], Server | None]) -> None:
-        waiting = threading.Event()
-        for _ in range(int(READY_TIMEOUT_S / 0.01)):
-            server = upstream()
-            if server is not None and server.ready.is_set():
-                return
-            waiting.wait(0.01)
-        raise ServerError("The instance this one replicates from did not start.")
-
-    def _server(self, region: str, identifier: str, folder: str, host: str) -> Server:
-        fixed = Fixed(
-            region=region,
-            application_name=f"{region}/{identifier}",
-            address=Address(host, self._addresses.pg_port),
-            socket_dir=self.root / "run" / folder,
-            tls=self._tls[region],
-            replication_password=self._replication_password,
-        )
-        return Server(identifier, self.sites[region], self.binaries, self.volumes / "pg" / folder, fixed)
-
-    # Restored snapshots
-
-    def restore(self, region: str, cluster: str, identifier: str, saved: Path) -> Server:
-        """A server of its own on a copy of a saved volume: writable, streaming to and from nobody."""
-        with self._lock:
-            taken = {server.address.host for server in self.restored.values()}
-            number = next(n for n in itertools.count(1) if self._addresses.restored(n) not in taken)
-            server = self._server(region, identifier, f"restored-{number}", self._addresses.restored(number))
-            self.restored[region, cluster] = server
-        server.fill_from(saved)
-        server.configure(server.live)
-        server.start()
-        server.ready.set()
-        self.emit(event(5, region, identifier))
-        return server
-
-    def save(self, region: str, identifier: str) -> Path:
-        """A manual snapshot: a base backup of the region's leader, put aside."""
-        leader = self.clusters[region].leader
-        if leader is None:
-            raise ServerError(f"There is no running instance in {region} to take a snapshot of.")
-        self.emit(event(74, region, identifier))
-        path = self.volumes / "snapshots" / f"{region}-manual-{identifier}"
-        leader.fetch(Upstream(self._upstream_name(leader), leader.address), path)
-        self.emit(event(75, region, identifier))
-        return path
-
-    # Single instances
-
-    def fail_over_in_region(self, region: str, wanted: str | None = None) -> None:
-        """FailoverDBCluster: the writer stops cleanly, its synchronous standby takes over, it follows."""
-        cluster = self.clusters[region]
-        with cluster.urgently():
-            cluster.hand_over(wanted)
-
-    def reboot(self, server: Server) -> None:
-        """Stop and start an instance where it is; a writer stays the writer."""
-        cluster = self.clusters.get(server.site.region)
-        if cluster is None or server not in cluster.members:
-            raise ServerError(f"{server.identifier} is not an instance of the global database.")
-        with cluster.urgently():
-            if not server.stop():
-                server.kill()
-            cluster.start(server)
-        self.emit(event(6, server.site.region, server.identifier))
+    def connected(self, cluster: Cluster) -> bool:
+        """AWS's SynchronizationStatus: False until a member of the old timeline is rebuilt and streams again."""
+        return not cluster.stale
 
     def detach(self, region: str) -> None:
         """RemoveFromGlobalCluster: a secondary becomes a writer of its own, a primary only leaves."""
@@ -332,27 +74,6 @@ class Fleet:
         if cluster.role is Role.SECONDARY and cluster.members:
             with cluster.urgently():
                 cluster.promote(cluster.most_advanced())
-
-    def delete_instance(self, server: Server) -> None:
-        """Stop an instance for good and drop its volume."""
-        with self._lock:
-            cluster = self.clusters.get(server.site.region)
-            self.restored = {key: kept for key, kept in self.restored.items() if kept is not server}
-        if cluster is not None and server in cluster.members:
-            with cluster.urgently():
-                server.kill()
-                cluster.forget(server)
-        else:
-            server.kill()
-        volume.remove(server.data.parent)
-        self.emit(event(3, server.site.region, server.identifier))
-
-    def delete_cluster(self, region: str) -> None:
-        cluster = self.clusters.pop(region)
-        cluster.close()
-        if self.writer is cluster:
-            self.writer = None
-        self.emit(event(171, region, cluster.identifier))
 
     # Faults
 
@@ -378,49 +99,6 @@ class Fleet:
         for cluster in self.clusters.values():
             cluster.close()
         volume.release_all_memory(self.volumes)
-
-    # The global database
-
-    def change(self) -> Change | None:
-        """The switchover or failover in progress."""
-        return self.changes.current
-
-    def connected(self, cluster: Cluster) -> bool:
-        """AWS's SynchronizationStatus: False until a member of the old timeline is rebuilt and streams again."""
-        return not cluster.stale
-
-    def emit(self, happened: Event) -> None:
-        log.info("%s %s %s", happened.event_id, happened.region, happened.message)
-        for listener in list(self.on_event):
-            listener(happened)
-
-    def _writer_region(self) -> str:
-        return self.writer.region if self.writer else ""
-
-    def _writer_answers(self, secondary: Cluster) -> bool:
-        writer = self.writer
-        if writer is None or writer is secondary or writer.leader is None:
-            return False
-        return (
-            self.links.connected(secondary.region, writer.region)
-            and not self.links.lost(writer.region)
-            and writer.leader.ask("select 1", 0.5) is not None
-        )
-
-    def _new_leader(self, cluster: Cluster) -> None:
-        """An in-region failover moved the writer: the other region follows it, rebuilt if it had run ahead."""
-        if cluster is not self.writer or cluster.leader is None:
-            return
-        fork = fork_lsn(cluster.leader)
-        for secondary in self.clusters.values():
-            if secondary is cluster or secondary.role is not Role.SECONDARY or secondary.leader is None:
-                continue
-            with secondary.urgently():
-                for server in secondary.members:
-                    received = server.received_lsn()
-                    if fork is not None and received is not None and received > fork:
-                        secondary.mark_broken(server)
-                secondary.follow(self.upstream_for(secondary), cluster.region)
 
 
 def _start_as_it_was(server: Server) -> None:
