@@ -5,6 +5,10 @@ import subprocess
 import sys
 
 import pytest
+import typer
+from typer.testing import CliRunner
+
+from farshore.cli.lab_options import Typed, takes_lab_options
 
 
 def farshore(*argv, **environment):
@@ -29,6 +33,7 @@ def farshore(*argv, **environment):
         (("lab", "run", "--profile", "slow"), "--profile 'slow'"),
         (("lab", "run", "--cadence", "0"), "--cadence 0"),
         (("lab", "run", "--name", "Bad_Name"), "--name 'Bad_Name'"),
+        (("lab", "up", "--cadence", "0"), "--cadence 0"),
         (("lab", "run", "--postgres", "14"), "--postgres 14"),
         (("drill", "nosuch"), "region-loss"),
         (("drill", "--seed", "-1"), "--seed"),
@@ -46,3 +51,15 @@ def test_wrong_use(argv, named):
 def test_help_and_version():
     assert "region" in farshore("--help").stdout
     assert farshore("--version").stdout.strip()
+
+
+def test_a_lab_in_the_background_gets_the_options_that_were_typed():
+    """`lab up` starts `lab run` with its own options said again: every one of them, by its name."""
+    typed = Typed("other", "aws", 2, 3, 4, "15", 5.0, 6.0)
+    seen = []
+    app = typer.Typer()
+    app.command()(takes_lab_options(seen.append))
+    assert CliRunner().invoke(app, typed.words()).exit_code == 0
+    assert seen == [typed]
+    assert CliRunner().invoke(app, Typed().words()).exit_code == 0
+    assert seen[1:] == [Typed()]

@@ -10,15 +10,13 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from farshore.cli.lab_options import Typed, takes_lab_options
 from farshore.cli.output import out, reported, show
 from farshore.core.errors import FarshoreError, UsageError
-
-if TYPE_CHECKING:
-    from farshore.lab.lab import Options
 
 app = typer.Typer(
     help="Both regions on this computer: real PostgreSQL, real handlers, lab figures.", no_args_is_help=True
@@ -27,66 +25,20 @@ fault_app = typer.Typer(help="Break something on purpose, and heal it.", no_args
 app.add_typer(fault_app, name="fault")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Name = Annotated[str, typer.Option("--name", help="The lab's name; also the suffix of its AWS names.")]
 Which = Annotated[str | None, typer.Option("--lab", help="Which lab; not needed while only one runs.")]
-Profile = Annotated[
-    str, typer.Option("--profile", help="fast or aws: how fast farshore watches and decides.")
-]
-Cadence = Annotated[
-    int, typer.Option("--cadence", help="How many times faster AWS's own evaluation loops run.")
-]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of the lab's own choices (jitter).")]
-Ttl = Annotated[
-    int | None, typer.Option("--ttl", help="TTL of the writer's DNS name in seconds (1 in fast, 60 in aws).")
-]
-Postgres = Annotated[
-    str | None, typer.Option("--postgres", help="An installed PostgreSQL: its major or its path.")
-]
-OneWay = Annotated[float, typer.Option("--one-way-ms", help="One-way delay of each WAN link.")]
-Jitter = Annotated[float, typer.Option("--jitter-ms", help="Jitter of that delay, plus or minus.")]
-
-
-def _options(
-    name: str,
-    profile: str,
-    cadence: int,
-    seed: int,
-    ttl: int | None,
-    postgres: str | None,
-    one_way: float,
-    jitter: float,
-) -> "Options":
-    _need_extra()
-    from farshore.lab.lab import Options
-
-    ttl_s = ttl if ttl is not None else 1 if profile == "fast" else 60
-    return Options(name, profile, cadence, seed, ttl_s, postgres, one_way, jitter)
-
-
-def _need_extra() -> None:
-    try:
-        import moto  # noqa: F401
-    except ImportError as error:
-        raise UsageError("the lab is an extra: pip install 'farshore[lab]'.") from error
 
 
 @app.command("run")
+@takes_lab_options
 def run(
+    typed: Typed,
     *,
-    name: Name = "lab",
-    profile: Profile = "fast",
-    cadence: Cadence = 60,
-    seed: Seed = 1,
-    ttl: Ttl = None,
-    postgres: Postgres = None,
-    one_way_ms: OneWay = 30.0,
-    jitter_ms: Jitter = 3.0,
     until_eof: Annotated[bool, typer.Option("--until-eof", help="End when standard input ends.")] = False,
     as_json: Json = False,
 ) -> None:
     """Run a lab in the foreground until Ctrl-C."""
     with reported():
-        options = _options(name, profile, cadence, seed, ttl, postgres, one_way_ms, jitter_ms)
+        options = typed.checked()
         from farshore.lab import environment
         from farshore.lab.lab import Lab
 
@@ -109,7 +61,7 @@ def run(
                 print(json.dumps({"event": "ready", "lab": environment.described(lab)}), flush=True)
             else:
                 out.print(
-                    f"lab {name} runs; Ctrl-C ends it, `farshore lab env` prints how to talk to it",
+                    f"lab {typed.name} runs; Ctrl-C ends it, `farshore lab env` prints how to talk to it",
                     markup=False,
                 )
             lab.stopped.wait()
@@ -126,37 +78,12 @@ def _end_with_input() -> None:
 
 
 @app.command()
-def up(
-    *,
-    name: Name = "lab",
-    profile: Profile = "fast",
-    cadence: Cadence = 60,
-    seed: Seed = 1,
-    ttl: Ttl = None,
-    postgres: Postgres = None,
-    one_way_ms: OneWay = 30.0,
-    jitter_ms: Jitter = 3.0,
-    as_json: Json = False,
-) -> None:
+@takes_lab_options
+def up(typed: Typed, *, as_json: Json = False) -> None:
     """Start a lab in the background; `farshore lab down` ends it."""
     with reported():
-        _options(name, profile, cadence, seed, ttl, postgres, one_way_ms, jitter_ms)
-        command = [
-            sys.executable,
-            "-m",
-            "farshore",
-            "lab",
-            "run",
-            "--json",
-            "--name",
-            name,
-            "--profile",
-            profile,
-        ]
-        command += ["--cadence", str(cadence), "--seed", str(seed)]
-        command += ["--one-way-ms", str(one_way_ms), "--jitter-ms", str(jitter_ms)]
-        command += [] if ttl is None else ["--ttl", str(ttl)]
-        command += [] if postgres is None else ["--postgres", postgres]
+        typed.checked()
+        command = [sys.executable, "-m", "farshore", "lab", "run", "--json", *typed.words()]
         with tempfile.TemporaryFile("w+") as words:
             # The lab outlives this command, so it must not hold the terminal's or a pipe's other end open.
             started = subprocess.Popen(
@@ -176,7 +103,7 @@ def up(
                 exit_code = started.wait()
                 words.seek(0)
                 failure = FarshoreError(
-                    words.read().strip().removeprefix("farshore: ") or f"{name} did not start."
+                    words.read().strip().removeprefix("farshore: ") or f"{typed.name} did not start."
                 )
                 failure.exit_code = exit_code
                 raise failure
