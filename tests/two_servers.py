@@ -6,6 +6,7 @@ import datetime as dt
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -31,6 +32,7 @@ WRITER_NAME = "db.ledger.test"
 NAMES = {HOME: "home.ledger.test", STANDBY: "standby.ledger.test"}
 HOSTS = {HOME: "127.0.0.1", STANDBY: "127.0.0.2"}
 PASSWORD = "test"
+TEMPLATES = "FARSHORE_TEST_TEMPLATES"
 GUARD = Path(__file__).parents[1] / "src/farshore/postgres/guard.sql"
 
 
@@ -129,9 +131,13 @@ class Server:
             cursor = connection.execute(statement, values or None)
             return cursor.fetchall() if cursor.description else None
 
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(20)
+
     def kill(self) -> None:
         if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(9)
+            self.process.send_signal(signal.SIGKILL)
             self.process.wait()
 
 
@@ -195,41 +201,75 @@ class Pair:
             time.sleep(0.01)
 
 
+SETTINGS = """
+unix_socket_directories=''
+fsync=off
+hot_standby_feedback=on
+wal_keep_size=64MB
+shared_buffers=32MB
+max_prepared_transactions=0
+"""
+ACCESS = """
+host replication all 127.0.0.1/32 scram-sha-256
+host all all 127.0.0.0/24 scram-sha-256
+"""
+
+
+def template() -> Path:
+    """A stopped server with the guard. Made once for a run of the tests, in the directory that conftest removes."""
+    made = Path(os.environ[TEMPLATES]) / "server"
+    if made.exists():
+        return made
+    root = Path(tempfile.mkdtemp(dir=made.parent))
+    password = root / "password"
+    password.write_text(PASSWORD)
+    give_away(root, password)
+    server = Server(root / "server", HOSTS[HOME], free_port())
+    auth = ["--auth=scram-sha-256", f"--pwfile={password}", "-U", "postgres", "--no-sync", "-E", "UTF8"]
+    run(binaries() / "initdb", "-D", server.data, "--wal-segsize=4", *auth)
+    for name, text in (("postgresql.conf", SETTINGS), ("pg_hba.conf", ACCESS)):
+        with (server.data / name).open("a") as file:
+            file.write(text)
+    server.start()
+    server.sql(GUARD.read_text())
+    server.stop()
+    server.data.rename(made)
+    return made
+
+
+def give_away(*paths: Path) -> None:
+    """To the user that the servers run as."""
+    if account := as_server_user():
+        for path in paths:
+            os.chown(path, account["user"], account["group"])
+
+
 @contextlib.contextmanager
 def pair(schema: str) -> Iterator[Pair]:
     """A home server with `schema` and the guard, its streaming standby, and epoch 1 granted to home."""
     root = Path(tempfile.mkdtemp(prefix="farshore-test-"))
     certificate = write_certificates(root)
-    password = root / "password"
-    password.write_text(PASSWORD)
-    if account := as_server_user():
-        for path in (root, *root.iterdir()):
-            os.chown(path, account["user"], account["group"])
+    give_away(root, *root.iterdir())
     root.chmod(0o755)
     port = free_port()
     home, standby = Server(root / "home", HOSTS[HOME], port), Server(root / "standby", HOSTS[STANDBY], port)
     servers = Pair(root, certificate, home, standby)
+    tls = f"ssl=on\nssl_cert_file='{root}/server.crt'\nssl_key_file='{root}/server.key'\n"
+    source = f"host={home.host} port={home.port} user=postgres password={PASSWORD}"
     try:
-        auth = ["--auth=scram-sha-256", f"--pwfile={password}", "-U", "postgres", "--no-sync", "-E", "UTF8"]
-        run(binaries() / "initdb", "-D", home.data, *auth)
-        with (home.data / "postgresql.conf").open("a") as settings:
-            settings.write(
-                "unix_socket_directories=''\nssl=on\nfsync=off\n"
-                f"ssl_cert_file='{root}/server.crt'\nssl_key_file='{root}/server.key'\n"
-                "hot_standby_feedback=on\nwal_keep_size=64MB\nshared_buffers=32MB\nmax_prepared_transactions=0\n"
-            )
-        with (home.data / "pg_hba.conf").open("a") as access:
-            access.write("host replication all 127.0.0.1/32 scram-sha-256\n")
-            access.write("host all all 127.0.0.0/24 scram-sha-256\n")
+        # The standby begins where the home server begins: whatever happens since then, home keeps the WAL of.
+        for server in (home, standby):
+            subprocess.run(["cp", "-a", template(), server.data], check=True)
+            with (server.data / "postgresql.conf").open("a") as settings:
+                settings.write(tls if server is home else f"{tls}primary_conninfo='{source}'\n")
+        mark = standby.data / "standby.signal"
+        mark.touch()
+        give_away(mark)
         home.start()
-        home.sql(GUARD.read_text())
-        home.sql(schema)
-        source = f"host={home.host} port={home.port} user=postgres password={PASSWORD}"
-        run(
-            binaries() / "pg_basebackup", "-d", source, "-D", standby.data, "-R", "-X", "stream", "-c", "fast"
-        )
         standby.start()
+        home.sql(schema)
         servers.keep(home, HOME, 1)
+        servers.caught_up()
         yield servers
     finally:
         for keeper in servers.keepers:

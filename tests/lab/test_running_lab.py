@@ -221,12 +221,10 @@ def test_a_controller_killed_within_a_failover_and_an_old_writer_that_returns(la
     assert_one_writer(zombie, standby)
     record = settled(lab)
     assert (record["holder"], record["epoch"]) == (STANDBY, before["epoch"] + 1)
-    assert [event["action"] for event in lab.events()][:4] == [
-        "first-boot",
-        "claim-lost-holder",
-        "promote",
-        "promoted",
-    ]
+    # Killed between its record and its request, on a machine so slow that the intent's time passes before the next
+    # controller runs, the first promotion is never sent: another one is, with a time of its own (H6).
+    told = [event["action"] for event in lab.events() if event["action"] != "promote-anew"]
+    assert told[:4] == ["first-boot", "claim-lost-holder", "promote", "promoted"]
     assert lab.answer() == lab.endpoint(STANDBY)
 
 
