@@ -1,96 +1,65 @@
-"""A region's monitor: probes the database endpoints of both regions and writes down what it sees.
+"""A region's monitor: probes the database endpoints of both regions, judges the lag, and writes down what it sees.
 
-Each endpoint has a thread of its own, so that one slow or dead endpoint never delays the sampling of the others.
+Endpoints, CloudWatch, the publishing of metrics and of alerts each have a thread of their own: whatever of them is slow
+or dead delays none of the others, and never an observation.
 """
 
-import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
-from psycopg import sql
-
+from farshore.core.errors import UnknownOutcomeError
 from farshore.core.facts import Endpoints, Now
+from farshore.core.lag import (
+    LIMITS,
+    Limits,
+    Metric,
+    Minute,
+    Patience,
+    Seen,
+    State,
+    Verdict,
+    around,
+    is_news,
+    judge,
+    noted,
+)
 from farshore.core.profile import Profile
 from farshore.log import log
 from farshore.ports import Clock, Journal, Sighting
-from farshore.postgres.session import DatabaseUnreachableError, Session
+from farshore.postgres.session import Session
+from farshore.prober import Prober
 
-# https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora_global_db_status.html
-# Only the writer knows how far its secondaries are behind; its own row carries -1.
-_PROBE = sql.SQL("""
-    select case when not pg_is_in_recovery() then
-        (select min(rpo_lag_in_msec) from aurora_global_db_status() where rpo_lag_in_msec >= 0) end
-""")
+UNKNOWN_FOR_MS = 30_000
+"""How long the lag may be unknown before people are told; a loop lives a minute, and must live to see it."""
 _LOOK_MS = 20
+_MINUTE_MS = 60_000
 
 
-class Prober:
-    """Probes one endpoint for ever; `silent_ms` is None until a first probe has been answered or has failed.
+@dataclass(frozen=True, slots=True)
+class Outlets:
+    """Beyond the table. None of them may block: `metric` tells what CloudWatch answered last, `publish` takes a verdict
+    and its time every `metric_ms`, `alert` the state that people were told of before and a verdict that is news."""
 
-    A process that was frozen asked nobody: a turn that took longer than a probe can is no evidence of silence (P4).
-    """
+    metric: Callable[[], Metric] = Metric
+    publish: Callable[[Verdict, int], None] = lambda _verdict, _at_unix_ms: None
+    alert: Callable[[State, Verdict], None] = lambda _before, _verdict: None
 
-    def __init__(self, session: Session, profile: Profile, clock: Clock) -> None:
-        self._session = session
-        self._profile = profile
-        self._clock = clock
-        self._turn_max_ms = profile.unreachable_after_ms + 3 * profile.probe_ms
-        self._heard_ms = self._turned_ms = clock.now().mono_ms
-        self._tried = False
-        self._lag: tuple[int, int] | None = None
-        self._stopped = threading.Event()
 
-    def start(self, name: str) -> None:
-        threading.Thread(target=self._run, name=f"probe {name}", daemon=True).start()
+NOWHERE = Outlets()
 
-    def stop(self) -> None:
-        self._stopped.set()
 
-    def silent_ms(self) -> int | None:
-        now_ms = self._clock.now().mono_ms
-        frozen = now_ms - self._turned_ms > self._turn_max_ms
-        return now_ms - self._heard_ms if self._tried and not frozen else None
+@dataclass(slots=True)
+class _Lasting:
+    """The lag's state, since when it has been so, and what people were last told; None: not yet read in the table."""
 
-    def lag_ms(self) -> int | None:
-        """The writer's own word on its secondaries, while it is fresh; otherwise unknown."""
-        lag = self._lag
-        if lag is None or self._clock.now().mono_ms - lag[1] > self._profile.stale_after_ms:
-            return None
-        return lag[0]
-
-    def _run(self) -> None:
-        while not self._stopped.is_set():
-            self._turn()
-            self._stopped.wait(self._profile.probe_ms / 1000)
-        self._session.close()
-
-    def _turn(self) -> None:
-        if self._clock.now().mono_ms - self._turned_ms > self._turn_max_ms:
-            self._forget()
-        self._probe()
-        if self._clock.now().mono_ms - self._turned_ms > self._turn_max_ms:
-            self._forget()
-        self._turned_ms = self._clock.now().mono_ms
-
-    def _forget(self) -> None:
-        self._heard_ms = self._turned_ms = self._clock.now().mono_ms
-        self._tried = False
-
-    def _probe(self) -> None:
-        try:
-            lag_ms = self._session.row(_PROBE, (), self._profile.unreachable_after_ms)[0]
-        except DatabaseUnreachableError:
-            self._tried = True
-            return
-        now_ms = self._clock.now().mono_ms
-        self._lag = None if lag_ms is None else (int(lag_ms), now_ms)
-        self._heard_ms, self._tried = now_ms, True
+    state: State = State.OK
+    since_ms: int = 0
+    told: State | None = None
+    minutes: tuple[Minute, ...] = field(default_factory=tuple)
 
 
 class Monitor:
-    """`sessions`: for each region one session per endpoint, writer first.
-
-    `tell_lag(lag_ms, at_unix_ms)` hears a known lag every `metric_ms`, in both regions alike; an unknown one, never.
-    """
+    """`sessions`: for each region one session per endpoint, writer first."""
 
     def __init__(
         self,
@@ -101,16 +70,17 @@ class Monitor:
         profile: Profile,
         journal: Journal,
         clock: Clock,
-        tell_lag: Callable[[int, int], None] = lambda _lag_ms, _at_unix_ms: None,
+        limits: Limits = LIMITS,
+        outlets: Outlets = NOWHERE,
     ) -> None:
-        self._region = region
-        self._process = process
-        self._profile = profile
-        self._journal = journal
-        self._clock = clock
-        self._tell_lag = tell_lag
-        self._told_ms: int | None = None
-        self._round = 0
+        self._region, self._process, self._profile = region, process, profile
+        self._journal, self._clock = journal, clock
+        self._limits, self._outlets = limits, outlets
+        self._patience = Patience(profile.probe_ms, UNKNOWN_FOR_MS, 3 * profile.probe_ms)
+        self._began_ms = clock.now().mono_ms
+        self._lasting = _Lasting(since_ms=self._began_ms)
+        self._published_ms: int | None = None
+        self._round = self._overran = self._took_ms = 0
         self._probers = {
             probed: (Prober(writer, profile, clock), Prober(reader, profile, clock))
             for probed, (writer, reader) in sessions.items()
@@ -122,30 +92,27 @@ class Monitor:
     def tick(self) -> int:
         """Write one observation; returns how many ms to rest. Raises UnknownOutcomeError without the table."""
         self._round += 1
-        lag_ms = self._lag_ms()
         started = self._clock.now()
-        self._tell(lag_ms, started)
-        self._journal.put_sighting(
-            Sighting(
-                region=self._region,
-                sequence=f"{self._process}/{self._round}",
-                endpoints=self._endpoints(),
-                lag_ms=lag_ms,
-                at_unix_ms=started.wall_ms,
-            )
-        )
-        took_ms = self._clock.now().mono_ms - started.mono_ms
-        if took_ms > self._profile.stale_after_ms:
-            log("observation-late", took_ms=took_ms, region=self._region)
-        return max(0, self._profile.probe_ms - took_ms)
+        self._adopt()
+        verdict = self._verdict(started)
+        if verdict is not None:
+            self._publish(verdict, started)
+            self._tell(verdict, started)
+        try:
+            self._journal.put_sighting(self._sighting(verdict, started))
+        finally:
+            self._took_ms = self._clock.now().mono_ms - started.mono_ms
+            if self._took_ms > self._profile.probe_ms:
+                self._overran += 1
+                log(
+                    "cycle-overran",
+                    region=self._region,
+                    took_ms=self._took_ms,
+                    pace_ms=self._profile.probe_ms,
+                )
+        return max(0, self._profile.probe_ms - self._took_ms)
 
-    def _tell(self, lag_ms: int | None, now: Now) -> None:
-        is_due = self._told_ms is None or now.mono_ms - self._told_ms >= self._profile.metric_ms
-        if lag_ms is not None and is_due:
-            self._told_ms = now.mono_ms
-            self._tell_lag(lag_ms, now.wall_ms)
-
-    def look(self) -> tuple[dict[str, Endpoints], int | None]:
+    def look(self) -> tuple[dict[str, Endpoints], Verdict]:
         """What every endpoint answers to one probe, and the lag; nothing is written. Takes one deadline at most."""
         give_up_ms = self._clock.now().mono_ms + self._profile.unreachable_after_ms + self._profile.probe_ms
         while self._clock.now().mono_ms < give_up_ms:
@@ -155,20 +122,96 @@ class Monitor:
             ):
                 break
             self._clock.sleep(_LOOK_MS)
-        return self._endpoints(), self._lag_ms()
+        return self._endpoints(), judge(self._seen(), self._limits)
 
-    def _endpoints(self) -> dict[str, Endpoints]:
-        return {
-            probed: Endpoints(writer.silent_ms(), reader.silent_ms())
-            for probed, (writer, reader) in self._probers.items()
+    def counts(self) -> dict[str, object]:
+        """Cycles, those that took longer than their pace, and for each endpoint the probes asked and answered."""
+        probes = {
+            f"{probed} {which}": [prober.asked, prober.answered]
+            for probed, pair in self._probers.items()
+            for which, prober in zip(("writer", "reader"), pair, strict=True)
         }
-
-    def _lag_ms(self) -> int | None:
-        lags = [lag for writer, _ in self._probers.values() if (lag := writer.lag_ms()) is not None]
-        return min(lags) if lags else None
+        return {"cycles": self._round, "overran": self._overran, "probes": probes}
 
     def stop(self) -> None:
         """End the probing; each prober closes its session on its way out."""
         for pair in self._probers.values():
             for prober in pair:
                 prober.stop()
+
+    def _adopt(self) -> None:
+        """What the loop before this one told people and saw in the last minutes; without the table, nothing yet."""
+        if self._lasting.told is not None:
+            return
+        try:
+            before = self._journal.read().sightings.get(self._region)
+        except UnknownOutcomeError:
+            return
+        self._lasting.told = State(before.lag_told or State.OK) if before else State.OK
+        self._lasting.minutes = (*(before.lag_minutes if before else ()), *self._lasting.minutes)
+
+    def _verdict(self, now: Now) -> Verdict | None:
+        """None while a monitor that has just started has not heard enough to call anything unknown."""
+        seen, lasting = self._seen(), self._lasting
+        has_waited = (
+            now.mono_ms - self._began_ms > self._profile.unreachable_after_ms + self._profile.probe_ms
+        )
+        if not has_waited and not any(word.writes for word in seen.words.values()):
+            return None
+        verdict = judge(seen, self._limits)
+        if verdict.lag_ms is not None:
+            lasting.minutes = noted(lasting.minutes, now.wall_ms // _MINUTE_MS, verdict.lag_ms)
+        if verdict.state is not lasting.state:
+            lasting.state, lasting.since_ms = verdict.state, now.mono_ms
+            log("lag", region=self._region, state=verdict.state, lag_ms=verdict.lag_ms, why=verdict.why)
+        return verdict
+
+    def _seen(self) -> Seen:
+        words = {
+            region: word
+            for region, (writer, _) in self._probers.items()
+            if (word := writer.word()) is not None
+        }
+        metric = self._outlets.metric()
+        recent = None if metric.minute is None else around(self._lasting.minutes, metric.minute)
+        return Seen(self._region, words, metric, recent)
+
+    def _publish(self, verdict: Verdict, now: Now) -> None:
+        if self._published_ms is None or now.mono_ms - self._published_ms >= self._profile.metric_ms:
+            self._published_ms = now.mono_ms
+            self._outlets.publish(verdict, now.wall_ms)
+
+    def _tell(self, verdict: Verdict, now: Now) -> None:
+        """Loops overlap: before people are told, the table is asked whether the other loop has told them."""
+        lasting = self._lasting
+        lasted_ms = now.mono_ms - lasting.since_ms
+        if lasting.told is None or not is_news(lasting.told, verdict.state, lasted_ms, self._patience):
+            return
+        before, lasting.told = lasting.told, verdict.state
+        try:
+            other = self._journal.read().sightings.get(self._region)
+        except UnknownOutcomeError:
+            other = None
+        if other is None or other.lag_told != verdict.state:
+            self._outlets.alert(before, verdict)
+
+    def _sighting(self, verdict: Verdict | None, now: Now) -> Sighting:
+        return Sighting(
+            region=self._region,
+            sequence=f"{self._process}/{self._round}",
+            endpoints=self._endpoints(),
+            lag_ms=verdict.lag_ms if verdict else None,
+            at_unix_ms=now.wall_ms,
+            lag_state=verdict.state if verdict else "",
+            lag_why=verdict.why if verdict else "the monitor has just started",
+            lag_doubts=verdict.doubts if verdict else (),
+            lag_told=self._lasting.told or "",
+            lag_minutes=self._lasting.minutes,
+            took_ms=self._took_ms,
+        )
+
+    def _endpoints(self) -> dict[str, Endpoints]:
+        return {
+            probed: Endpoints(writer.silent_ms(), reader.silent_ms())
+            for probed, (writer, reader) in self._probers.items()
+        }

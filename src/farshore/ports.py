@@ -19,7 +19,8 @@ class Sighting:
     """A monitor's observation as it stands in the table; its age is for the reader to time.
 
     `lag_state` and `lag_why`: the verdict of `core.lag` on the readings; `lag_doubts`: those that should be known and
-    are not; `lag_told`: the state that people were last told of.
+    are not; `lag_told`: the state that people were last told of; `lag_minutes`: the least and the most lag of each of
+    the last minutes, as Unix minute, ms, ms; `took_ms`: how long the monitor's cycle before this one took.
     """
 
     region: str
@@ -31,6 +32,8 @@ class Sighting:
     lag_why: str = ""
     lag_doubts: Sequence[str] = ()
     lag_told: str = ""
+    lag_minutes: Sequence[tuple[int, int, int]] = ()
+    took_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,12 @@ class Database(Protocol):
 
     def fence(self, epoch: int, timeout_ms: int) -> bool: ...
 
+    def drain(self, epoch: int, barrier_ms: int, timeout_ms: int) -> int | None:
+        """Fence `epoch` and wait until nothing of it is on its way to disk; the log's end then.
+
+        Sessions that hold the wait up for longer than `barrier_ms` are ended. None: it is not certain.
+        """
+
 
 class Cloud(Protocol):
     """The global cluster's control plane, called in this region only."""
@@ -90,7 +99,13 @@ class Cloud(Protocol):
         """None when it could not be read."""
 
     def promote(self, region: str) -> None:
-        """FailoverGlobalCluster with AllowDataLoss towards `region`; sent once, never retried by the SDK."""
+        """FailoverGlobalCluster with AllowDataLoss towards `region`; sent once, never retried by the SDK.
+
+        Raises MoveRefusedError when AWS said no, UnknownOutcomeError when no reply came.
+        """
+
+    def switch(self, region: str) -> None:
+        """SwitchoverGlobalCluster towards `region`, as `promote`."""
 
 
 class Publisher(Protocol):

@@ -19,7 +19,10 @@ class RegionEndpoints:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`nameserver` (host:port) replaces the system's resolver where that one cannot see the private zone."""
+    """`nameserver` (host:port) replaces the system's resolver where that one cannot see the private zone.
+
+    `lag_alert_ms`: the replication lag above which people are told.
+    """
 
     region: str
     names: Names
@@ -30,6 +33,7 @@ class Settings:
     dbname: str
     sslrootcert: str
     nameserver: str | None
+    lag_alert_ms: int = 5000
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -50,6 +54,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         dbname=environ.get("FARSHORE_DBNAME", "postgres"),
         sslrootcert=_needed(environ, "FARSHORE_SSLROOTCERT"),
         nameserver=environ.get("FARSHORE_NAMESERVER") or None,
+        lag_alert_ms=_lag_alert(environ.get("FARSHORE_LAG_ALERT_MS", "5000")),
     )
 
 
@@ -83,6 +88,12 @@ def _port(text: str) -> int:
     highest = 65535
     if not text.isdigit() or not 0 < int(text) <= highest:
         raise UsageError(f"FARSHORE_PORT = {text!r} is not a port; use a number from 1 to 65535.")
+    return int(text)
+
+
+def _lag_alert(text: str) -> int:
+    if not text.isdigit() or int(text) == 0:
+        raise UsageError(f"FARSHORE_LAG_ALERT_MS = {text!r} is no time; use milliseconds, 1 or more.")
     return int(text)
 
 

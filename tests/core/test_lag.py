@@ -13,9 +13,11 @@ from farshore.core.lag import (
     Seen,
     State,
     Word,
+    around,
     is_news,
     judge,
     lines,
+    noted,
 )
 
 HOME, STANDBY = "us-east-1", "us-west-2"
@@ -314,3 +316,18 @@ PATIENCE = Patience(late_ms=300, unknown_ms=60_000, ok_ms=900)
 )
 def test_what_people_are_told_of(told, state, lasted_ms, expected):
     assert is_news(told, state, lasted_ms, PATIENCE) is expected
+
+
+def test_the_last_minutes_are_kept_as_their_extremes():
+    minutes = ()
+    for minute, lag_ms in ((7, 30), (7, 10), (8, 5), (7, 20), *((at, 1) for at in range(10, 17))):
+        minutes = noted(minutes, minute, lag_ms)
+    assert minutes == ((8, 5, 5), *((at, 1, 1) for at in range(10, 17)))
+    assert noted(noted((), 7, 30), 7, 10) == ((7, 10, 30),)
+
+
+def test_a_minute_is_compared_with_its_neighbours_and_never_with_nothing():
+    minutes = ((7, 10, 30), (8, 5, 5), (11, 900, 900))
+    assert around(minutes, 8) == (5, 30)
+    assert around(minutes, 11) == (900, 900)
+    assert around(minutes, 9) is None

@@ -6,8 +6,8 @@ import pytest
 
 from farshore.core.facts import Now
 from farshore.core.profile import FAST
-from farshore.monitor import Prober
 from farshore.postgres.session import DatabaseUnreachableError
+from farshore.prober import Prober
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Endpoint:
         self.clock.ms += self.frozen_ms
         self.frozen_ms = 0
         if self.answers:
-            return (7,)
+            return True, [["us-west-2", 7, 100]]
         self.clock.ms += timeout_ms
         raise DatabaseUnreachableError("silence")
 
@@ -91,3 +91,18 @@ def test_a_freeze_between_two_probes_does_not_count(place):
     endpoint.answers = False
     turn(prober, clock)
     assert prober.silent_ms() <= FAST.unreachable_after_ms + 2 * FAST.probe_ms
+
+
+def test_the_writers_word_grows_old_and_then_is_no_word(place):
+    clock, endpoint, prober = place
+    turn(prober, clock)
+    (said,) = prober.word().replicas
+    assert (said.region, said.rpo_lag_ms, said.age_ms) == ("us-west-2", 7, 100 + FAST.probe_ms)
+    clock.ms += FAST.stale_after_ms - FAST.probe_ms
+    assert prober.word().writes
+    clock.ms += 1
+    assert prober.word() is None
+    endpoint.answers = False
+    turn(prober, clock)
+    assert prober.word() is None
+    assert (prober.asked, prober.answered) == (2, 1)

@@ -36,13 +36,15 @@ class Clock:
 
 
 class Session:
+    """An endpoint: a writer with a replica so far behind, or a reader; or silent."""
+
     def __init__(self, lag=None, *, answers=True):
         self.lag, self.answers = lag, answers
 
     def row(self, statement, values, timeout_ms):
         if not self.answers:
             raise DatabaseUnreachableError("silence")
-        return (self.lag,)
+        return (False, None) if self.lag is None else (True, [["standby", self.lag, 10]])
 
     def close(self):
         pass
@@ -59,15 +61,16 @@ def looked(**sessions):
 
 
 def test_a_look_waits_for_every_endpoint_and_writes_nothing():
-    endpoints, lag_ms = looked(home=(Session(7), Session()), standby=(Session(), Session()))
+    endpoints, verdict = looked(home=(Session(7), Session()), standby=(Session(), Session()))
     assert set(endpoints) == {"home", "standby"}
     assert all(
         isinstance(seen, Endpoints) and None not in (seen.writer_silent_ms, seen.reader_silent_ms)
         for seen in endpoints.values()
     )
-    assert lag_ms == 7
+    assert (verdict.state, verdict.lag_ms) == ("ok", 7)
 
 
 def test_a_look_ends_although_an_endpoint_never_answers():
-    _, lag_ms = looked(home=(Session(answers=False), Session()), standby=(Session(), Session()))
-    assert lag_ms is None
+    _, verdict = looked(home=(Session(answers=False), Session()), standby=(Session(), Session()))
+    assert (verdict.state, verdict.lag_ms) == ("unknown", None)
+    assert "none of them writes" in verdict.why

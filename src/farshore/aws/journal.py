@@ -14,7 +14,20 @@ from typing import Any
 from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from farshore.core.authority import Authority, Event, Intent, Phase, Plan, PlanKind
+from farshore.core.authority import (
+    Aftermath,
+    Approval,
+    Authority,
+    Basis,
+    Event,
+    Evidence,
+    Intent,
+    Phase,
+    Plan,
+    PlanKind,
+    Proposal,
+    Quiet,
+)
 from farshore.core.errors import FarshoreError, UnknownOutcomeError
 from farshore.core.facts import Endpoints
 from farshore.ports import Page, Presence, Sighting
@@ -119,13 +132,16 @@ class DynamoJournal:
 
 def decode_authority(document: Mapping[str, Any]) -> Authority:
     try:
-        plan = document["plan"]
+        plan, quiet, proposal = document["plan"], document.get("quiet"), document.get("proposal")
         return Authority(
             **{
                 **document,
                 "phase": Phase(document["phase"]),
                 "plan": None if plan is None else _decode_plan(plan),
                 "last_event": decode_event(document["last_event"]),
+                "quiet": None if quiet is None else Quiet(**quiet),
+                "proposal": None if proposal is None else _decode_proposal(proposal),
+                "aftermaths": tuple(_decode_aftermath(a) for a in document.get("aftermaths", ())),
             }
         )
     except (KeyError, TypeError, ValueError) as error:
@@ -141,6 +157,21 @@ def _decode_plan(document: Mapping[str, Any]) -> Plan:
             "intent": None if intent is None else Intent(**intent),
         }
     )
+
+
+def _decode_proposal(document: Mapping[str, Any]) -> Proposal:
+    approval = document["approval"]
+    return Proposal(
+        **{
+            **document,
+            "basis": Basis(document["basis"]),
+            "approval": None if approval is None else Approval(**approval),
+        }
+    )
+
+
+def _decode_aftermath(document: Mapping[str, Any]) -> Aftermath:
+    return Aftermath(**{**document, "evidence": Evidence(document["evidence"])})
 
 
 def decode_event(document: Mapping[str, Any]) -> Event:
@@ -159,4 +190,6 @@ def decode_sighting(item: Mapping[str, Any]) -> Sighting:
         lag_why=document.get("lag_why", ""),
         lag_doubts=tuple(document.get("lag_doubts", ())),
         lag_told=document.get("lag_told", ""),
+        lag_minutes=tuple((minute, least, most) for minute, least, most in document.get("lag_minutes", ())),
+        took_ms=document.get("took_ms", 0),
     )

@@ -6,10 +6,12 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from farshore.core.lag import Verdict
 from farshore.log import log
 
 AUTHORITY_HOME = "AuthorityHome"
 REPLICATION_LAG = "ReplicationLagMs"
+LAG_UNKNOWN = "LagReadingsUnknown"
 
 
 class MetricPublisher:
@@ -27,8 +29,11 @@ class MetricPublisher:
     def authority_home(self, *, is_home: bool, read_at_ms: int) -> None:
         self.publish(AUTHORITY_HOME, float(is_home), read_at_ms)
 
-    def replication_lag(self, lag_ms: int, read_at_ms: int) -> None:
-        self.publish(REPLICATION_LAG, float(lag_ms), read_at_ms)
+    def lag(self, verdict: Verdict, read_at_ms: int) -> None:
+        """How many readings are unknown that should not be; and the lag, when it is known."""
+        self.publish(LAG_UNKNOWN, float(len(verdict.doubts)), read_at_ms)
+        if verdict.lag_ms is not None:
+            self.publish(REPLICATION_LAG, float(verdict.lag_ms), read_at_ms)
 
     def publish(self, metric: str, value: float, at_unix_ms: int) -> None:
         with self._lock:

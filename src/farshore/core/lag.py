@@ -57,13 +57,17 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """CloudWatch's last answer about this region's cluster. `age_ms` since the end of the newest value's period, both
-    None without one; `answered_ms` since that answer, None: never answered; `asked_ms` since the first question."""
+    """CloudWatch's last answer about this region's cluster: the newest value, the time since the end of its period, and
+    the Unix minute of that period, all None without one.
+
+    `answered_ms` since that answer (None: never), `asked_ms` since the first question.
+    """
 
     lag_ms: int | None = None
     age_ms: int | None = None
     answered_ms: int | None = None
     asked_ms: int | None = None
+    minute: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,9 @@ class Limits:
     alert_ms: int = 5000
     status_stale_ms: int = 30_000
     metric_stale_ms: int = 300_000
+
+
+LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +196,27 @@ def _last_word(metric: Reading, seen: Seen) -> str:
     if metric.quality is not Quality.KNOWN or seen.metric.age_ms is None:
         return ""
     return f"; CloudWatch said {metric.lag_ms} ms {_s(seen.metric.age_ms)} ago"
+
+
+Minute = tuple[int, int, int]
+"""A Unix minute, and the least and the most lag that the database said in it, in ms."""
+MINUTES_KEPT = 8
+
+
+def noted(minutes: tuple[Minute, ...], minute: int, lag_ms: int) -> tuple[Minute, ...]:
+    """The last minutes with one more sample in them."""
+    of_minute = [(least, most) for at, least, most in minutes if at == minute]
+    least, most = (min([lag_ms, *(a for a, _ in of_minute)]), max([lag_ms, *(b for _, b in of_minute)]))
+    others = [kept for kept in minutes if kept[0] != minute]
+    return tuple(sorted([*others, (minute, least, most)])[-MINUTES_KEPT:])
+
+
+def around(minutes: tuple[Minute, ...], minute: int) -> tuple[int, int] | None:
+    """The least and the most of a minute and its neighbours, for clocks differ; None when nothing was said in it."""
+    near = [kept for kept in minutes if abs(kept[0] - minute) <= 1]
+    if not any(kept[0] == minute for kept in near):
+        return None
+    return min(least for _, least, _ in near), max(most for _, _, most in near)
 
 
 def _s(milliseconds: int) -> str:

@@ -24,6 +24,7 @@ FILES = (
     "monitor",
     "names",
     "ports",
+    "prober",
     "resolve",
     "settings",
     "workshop",

@@ -19,6 +19,7 @@ BEAT_MS = 2000
 
 class LambdaContext(Protocol):
     aws_request_id: str
+    invoked_function_arn: str
 
     def get_remaining_time_in_millis(self) -> int: ...
 

@@ -7,7 +7,7 @@ one connection, opens it when needed and drops it on any failure.
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import psycopg
@@ -30,7 +30,7 @@ class Login:
     port: int
     dbname: str
     user: str
-    password: str
+    password: str = field(repr=False)
     sslrootcert: str
     resolve: Callable[[str], str | None]
 

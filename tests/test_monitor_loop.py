@@ -1,0 +1,282 @@
+"""A monitor's cycle: what it writes, publishes and tells, whatever is slow; with a clock in the test's hand."""
+
+import json
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+from farshore.aws.alerts import LagAlerts
+from farshore.aws.metrics import LAG_UNKNOWN, REPLICATION_LAG, MetricPublisher
+from farshore.core.errors import UnknownOutcomeError
+from farshore.core.facts import Now
+from farshore.core.lag import Limits, Metric, Quality, Reading, State, Verdict
+from farshore.core.profile import FAST
+from farshore.monitor import UNKNOWN_FOR_MS, Monitor, Outlets
+from farshore.ports import Page, Sighting
+from farshore.postgres.session import DatabaseUnreachableError, Login
+
+HOME, STANDBY = "us-east-1", "us-west-2"
+
+
+class Clock:
+    def __init__(self):
+        self.ms = 1_000_000
+
+    def now(self):
+        return Now(wall_ms=60_000_000 + self.ms, mono_ms=self.ms)
+
+    def sleep(self, milliseconds):
+        self.ms += milliseconds
+
+
+class Table:
+    """Keeps the last sighting; `slow_ms` passes in every write; `dead` answers nothing."""
+
+    def __init__(self, clock):
+        self.clock, self.sightings, self.slow_ms, self.dead = clock, [], 0, False
+
+    def read(self):
+        if self.dead:
+            raise UnknownOutcomeError("no reply")
+        return Page(None, {HOME: self.sightings[-1]} if self.sightings else {}, [])
+
+    def put_sighting(self, sighting):
+        self.clock.ms += self.slow_ms
+        if self.dead:
+            raise UnknownOutcomeError("no reply")
+        self.sightings.append(sighting)
+
+
+class Endpoint:
+    """Answers what `said` says: (writes, replicas), or silence."""
+
+    def __init__(self, said):
+        self.said = said
+
+    def row(self, statement, values, timeout_ms):
+        if self.said is None:
+            raise DatabaseUnreachableError("silence")
+        return self.said
+
+    def close(self):
+        pass
+
+
+class Place:
+    """A monitor in the home region whose probers turn when the test says so."""
+
+    def __init__(self, monkeypatch, clock=None, table=None):
+        monkeypatch.setattr("farshore.prober.Prober.start", lambda _self, _name: None)
+        self.clock = clock or Clock()
+        self.table = table or Table(self.clock)
+        self.writer, self.other = Endpoint((True, [[STANDBY, 40, 100]])), Endpoint((False, None))
+        self.published, self.alerts, self.metric = [], [], Metric(answered_ms=1, asked_ms=1)
+        self.monitor = Monitor(
+            region=HOME,
+            process="p",
+            sessions={HOME: (self.writer, Endpoint((False, None))), STANDBY: (self.other, self.other)},
+            profile=FAST,
+            journal=self.table,
+            clock=self.clock,
+            limits=Limits(),
+            outlets=Outlets(
+                lambda: self.metric,
+                lambda verdict, at: self.published.append((verdict.state, verdict.lag_ms, at)),
+                lambda before, verdict: self.alerts.append((before, verdict.state)),
+            ),
+        )
+
+    def cycle(self, times=1):
+        for _ in range(times):
+            for pair in self.monitor._probers.values():
+                for prober in pair:
+                    prober._turn()
+            self.clock.ms += self.monitor.tick()
+        return self.table.sightings[-1] if self.table.sightings else None
+
+    def lag(self, milliseconds):
+        self.writer.said = (True, [[STANDBY, milliseconds, 100]])
+
+
+@pytest.fixture
+def place(monkeypatch):
+    return Place(monkeypatch)
+
+
+def test_a_known_lag_is_published_at_the_metrics_pace_and_written_at_the_probes(place):
+    place.cycle(4)
+    assert [sighting.lag_ms for sighting in place.table.sightings] == [40] * 4
+    assert [(state, lag) for state, lag, _ in place.published] == [("ok", 40)] * 2
+    first, second = (at for *_, at in place.published)
+    assert second - first >= FAST.metric_ms
+    assert place.alerts == []
+
+
+def test_an_unknown_lag_is_shown_with_its_reason_published_as_such_and_told_when_it_lasts(place):
+    place.cycle()
+    place.writer.said = (True, [])
+    sighting = place.cycle()
+    assert (sighting.lag_state, sighting.lag_ms) == ("unknown", None)
+    assert sighting.lag_why == f"{HOME} writes and reports no secondary"
+    assert sighting.lag_doubts == (f"database: {HOME} writes and reports no secondary",)
+    assert place.alerts == []
+    place.cycle(UNKNOWN_FOR_MS // FAST.probe_ms + 1)
+    assert place.alerts == [("ok", "unknown")]
+    assert ("unknown", None) in {(state, lag) for state, lag, _ in place.published}
+
+
+def test_above_five_seconds_people_are_told_once_and_once_when_it_is_over(place):
+    place.cycle()
+    place.lag(5001)
+    place.cycle(20)
+    assert place.alerts == [("ok", "late")]
+    place.lag(40)
+    place.cycle(20)
+    assert place.alerts == [("ok", "late"), ("late", "ok")]
+
+
+def test_one_late_sample_is_no_news(place):
+    place.cycle()
+    place.lag(6000)
+    place.cycle()
+    place.lag(40)
+    place.cycle(3)
+    assert place.alerts == []
+
+
+def test_the_next_loop_knows_what_the_last_one_told(monkeypatch, place):
+    place.lag(6000)
+    place.cycle(4)
+    assert place.alerts == [("ok", "late")]
+    successor = Place(monkeypatch, place.clock, place.table)
+    successor.lag(6000)
+    successor.cycle(10)
+    assert successor.alerts == []
+    place.lag(40)
+    successor.lag(40)
+    for _ in range(6):
+        place.cycle()
+        successor.cycle()
+    told = [*place.alerts[1:], *successor.alerts]
+    assert told == [("late", "ok")], (
+        "of two loops that overlap one tells, and the other hears it in the table"
+    )
+
+
+def test_a_monitor_that_has_just_started_calls_nothing_unknown(monkeypatch):
+    """Else every minute's new loop would publish a doubt, and the alarm would ring for ever."""
+    place = Place(monkeypatch)
+    place.clock.ms += place.monitor.tick()
+    assert (place.table.sightings[0].lag_state, place.published) == ("", [])
+    place.cycle()
+    assert place.table.sightings[1].lag_state == "ok"
+
+
+def test_nobody_answers_and_the_start_is_over(monkeypatch):
+    place = Place(monkeypatch)
+    place.writer.said = place.other.said = None
+    place.cycle(8)
+    assert place.table.sightings[-1].lag_state == "unknown"
+    assert place.published
+
+
+def test_a_cycle_that_overruns_is_reported(place, capsys):
+    place.cycle()
+    place.table.slow_ms = FAST.probe_ms + 1
+    place.cycle()
+    place.table.slow_ms = 0
+    sighting = place.cycle()
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [e["took_ms"] for e in events if e["event"] == "cycle-overran"] == [FAST.probe_ms + 1]
+    assert sighting.took_ms == FAST.probe_ms + 1
+    assert place.monitor.counts()["overran"] == 1
+
+
+def test_without_the_table_lag_is_still_published_and_told(place):
+    place.cycle()
+    place.table.dead = True
+    place.lag(6000)
+    for _ in range(4):
+        with pytest.raises(UnknownOutcomeError):
+            place.cycle()
+        place.clock.ms += FAST.probe_ms
+    assert place.alerts == [("ok", "late")]
+    assert place.published[-1][:2] == ("late", 6000)
+
+
+def test_cloudwatch_is_compared_with_what_the_writer_said_in_that_minute(place):
+    place.cycle()
+    minute = place.clock.now().wall_ms // 60_000
+    place.metric = Metric(7000, 1000, 1, 1, minute)
+    place.other.said, place.writer.said = (True, [[HOME, 40, 100]]), (False, None)
+    sighting = place.cycle()
+    assert sighting.lag_state == "unknown"
+    assert sighting.lag_why == "CloudWatch says 7000 ms where the writer said 40 to 40 ms"
+    place.metric = Metric(7000, 1000, 1, 1, minute - 3)
+    assert place.cycle().lag_state == "ok", "nothing was said in that minute, so nothing is contradicted"
+
+
+def known(lag_ms, *qualities):
+    readings = tuple(Reading("database", quality, "why", lag_ms) for quality in qualities)
+    return Verdict(State.OK if lag_ms is not None else State.UNKNOWN, lag_ms, "why", readings)
+
+
+def test_metrics_say_how_much_is_unknown_and_never_an_unknown_lag():
+    sent, arrived = [], threading.Event()
+
+    def put_metric_data(**request):
+        sent.extend((datum["MetricName"], datum["Value"]) for datum in request["MetricData"])
+        arrived.set()
+
+    publisher = MetricPublisher(SimpleNamespace(put_metric_data=put_metric_data), "Farshore/t", HOME)
+    publisher.lag(known(None, Quality.MISSING, Quality.STALE), 1)
+    assert arrived.wait(5)
+    assert sent == [(LAG_UNKNOWN, 2.0)]
+    sent.clear()
+    arrived.clear()
+    publisher.lag(known(7, Quality.KNOWN, Quality.ABSENT), 2)
+    give_up = time.monotonic() + 5
+    while len(sent) < 2 and time.monotonic() < give_up:
+        arrived.wait(0.05)
+    assert sorted(sent) == [(LAG_UNKNOWN, 0.0), (REPLICATION_LAG, 7.0)]
+
+
+def test_an_alert_is_sent_until_sns_takes_it(monkeypatch, capsys):
+    monkeypatch.setattr("farshore.aws.alerts.RETRY_S", 0.01)
+    calls, taken = [], threading.Event()
+
+    def publish(**message):
+        calls.append(message)
+        if len(calls) < 3:
+            raise EndpointConnectionError(endpoint_url="https://sns")
+        taken.set()
+
+    alerts = LagAlerts(SimpleNamespace(publish=publish), "arn:aws:sns:us-east-1:1:topic", HOME, "t")
+    alerts.lag(State.OK, known(6200, Quality.KNOWN))
+    assert taken.wait(5)
+    message = calls[-1]
+    assert message["Subject"] == "farshore t: replication lag 6200 ms (us-east-1)"
+    document = json.loads(message["Message"])
+    assert (document["schema"], document["before"], document["lag_ms"]) == ("farshore.lag/1", "ok", 6200)
+    assert len(calls) == 3
+    assert capsys.readouterr().out.count("alert-not-sent") == 2
+
+
+def test_a_sighting_of_before_the_verdicts_is_adopted(monkeypatch):
+    clock = Clock()
+    table = Table(clock)
+    table.sightings.append(Sighting(HOME, "old/1", {}, None, 0))
+    place = Place(monkeypatch, clock, table)
+    place.lag(6000)
+    place.cycle(3)
+    assert place.alerts == [("ok", "late")]
+
+
+def test_a_login_shown_in_a_log_shows_no_password():
+    """Logs have no filter: whatever prints an object of ours must not print its secret."""
+    login = Login("host", 5432, "ledger", "farshore", "s3cret", "ca.pem", lambda _name: None)
+    assert "farshore" in f"{login}"
+    assert "s3cret" not in f"{login}"
