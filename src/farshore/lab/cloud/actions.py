@@ -176,6 +176,23 @@ def _role(asked: Asked) -> list[str]:
     return [asked.one("RoleArn") or ""]
 
 
+def _runbook(asked: Asked) -> list[str]:
+    """https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssystemsmanager.html.
+
+    An execution that is yet to be is not named; a version that is not given is the default one.
+    """
+    name = (asked.one("DocumentName") or "").rpartition("/")[2]
+    return [_arn(asked, "ssm", f"automation-definition/{name}:{asked.one('DocumentVersion') or '$DEFAULT'}")]
+
+
+def _execution(asked: Asked) -> list[str]:
+    return [_arn(asked, "ssm", f"automation-execution/{asked.one('AutomationExecutionId')}")]
+
+
+def _document(asked: Asked) -> list[str]:
+    return [_arn(asked, "ssm", f"document/{(asked.one('Name') or '').rpartition('/')[2]}")]
+
+
 # REST services: names stand in the path
 
 
@@ -328,6 +345,12 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         "AssumeRole",
         {"sts:externalid": _text("ExternalId"), "sts:rolesessionname": _text("RoleSessionName")},
     ),
+    "ssm": {
+        **_service("ssm", _runbook, "StartAutomationExecution"),
+        **_service("ssm", _execution, "GetAutomationExecution StopAutomationExecution"),
+        **_service("ssm", _document, "GetDocument DescribeDocument"),
+        **_service("ssm", _anything, "DescribeAutomationExecutions ListDocuments"),
+    },
     "kms": {
         **_service("kms", _key, "Decrypt GenerateDataKey DescribeKey GetKeyRotationStatus"),
         **_service("kms", _anything, "ListKeys ListAliases"),

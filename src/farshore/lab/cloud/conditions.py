@@ -26,6 +26,7 @@ KEYS = frozenset(
         "aws:sourcearn",
         "aws:userid",
         "cloudwatch:namespace",
+        "iam:passedtoservice",
         "kms:calleraccount",
         "kms:viaservice",
         "sts:externalid",

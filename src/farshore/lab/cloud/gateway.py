@@ -14,7 +14,7 @@ from typing import Protocol
 
 from moto.core.base_backend import BackendDict
 
-from farshore.lab.cloud import dynamodb, events, lambdas, secrets
+from farshore.lab.cloud import dynamodb, events, lambdas, secrets, ssm
 from farshore.lab.cloud.dispatch import Call, Dispatcher
 from farshore.lab.cloud.iam import Authorizer
 from farshore.lab.cloud.refusals import not_in_the_lab, refusal
@@ -76,6 +76,7 @@ class Cloud:
             extra_environment=extra_environment,
         )
         self.schedules = events.Schedules(self.lambdas, links)
+        self.automations = ssm.Automations(lambda region: f"http://{self.endpoint(region)}", links)
 
     def endpoint(self, view: str) -> Address:
         """Where a view's gateway listens."""
@@ -88,6 +89,7 @@ class Cloud:
         lambdas.install(self.lambdas)
         events.install(self.schedules)
         secrets.install(self.lambdas)
+        ssm.install(self.automations)
         for overlay in self._overlays:
             overlay()
         self.schedules.start()
@@ -108,6 +110,7 @@ class Cloud:
         for gateway in self._gateways.values():
             gateway.close()
         self._gateways.clear()
+        self.automations.close()
         self.schedules.close()
         self.lambdas.close()
 

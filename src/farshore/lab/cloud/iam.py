@@ -96,7 +96,7 @@ class Authorizer:
                 call.request,
                 call.service,
                 status=400,
-                code="InvalidParameterValueException",
+                code=lacking.code,
                 message=str(lacking),
             )
         except UnsupportedPolicyError as unsupported:
@@ -111,9 +111,10 @@ class Authorizer:
         given = {key: (value,) for key, value in (keys or {}).items()}
         return self._evaluate(role, action, resource, given.get)
 
-    def may_assume(self, role: str, service: str) -> bool:
-        """Whether a role's trust policy lets an AWS service assume it."""
-        trust = sts.trust_in(self._trust_policy(role), role, service, lambda _: None)
+    def may_assume(self, role: str, service: str, keys: Mapping[str, str] | None = None) -> bool:
+        """Whether a role's trust policy lets an AWS service assume it; `keys` as for `may`."""
+        given = {key: (value,) for key, value in (keys or {}).items()}
+        trust = sts.trust_in(self._trust_policy(role), role, service, given.get)
         self._count(role, "sts:AssumeRole", trust.by)
         return trust.allowed
 

@@ -5,6 +5,8 @@ role), https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#confi
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html (dead letters).
 Secrets Manager: https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html (who reads a
 secret under a customer key needs that key).
+Systems Manager: https://docs.aws.amazon.com/systems-manager/latest/userguide/automation-setup-iam.html (whoever starts
+a runbook must be allowed to pass its role, and the role must trust Systems Manager).
 """
 
 from collections.abc import Mapping
@@ -27,8 +29,15 @@ NETWORK = (
 )
 
 
+SYSTEMS_MANAGER = "ssm.amazonaws.com"
+
+
 class RoleNotEnoughError(Exception):
     """The service cannot do its work in this role's name, in AWS's words."""
+
+    def __init__(self, message: str, code: str = "InvalidParameterValueException") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class Judge(Protocol):
@@ -38,7 +47,7 @@ class Judge(Protocol):
         self, role: str, action: str, resource: str, keys: Mapping[str, str] | None = None
     ) -> policy.Verdict: ...
 
-    def may_assume(self, role: str, service: str) -> bool: ...
+    def may_assume(self, role: str, service: str, keys: Mapping[str, str] | None = None) -> bool: ...
 
 
 def check(judge: Judge, caller: Caller, call: Call, asked: Asked) -> None:
@@ -47,6 +56,8 @@ def check(judge: Judge, caller: Caller, call: Call, asked: Asked) -> None:
         _check_function(judge, asked)
     if call.service == "secretsmanager" and call.operation == "GetSecretValue" and caller.role is not None:
         _check_secret_key(judge, caller, asked)
+    if call.service == "ssm" and call.operation == "StartAutomationExecution":
+        _check_runbook(judge, caller, asked)
 
 
 def _check_function(judge: Judge, asked: Asked) -> None:
@@ -82,3 +93,21 @@ def _check_secret_key(judge: Judge, caller: Caller, asked: Asked) -> None:
         "kms:calleraccount": (caller.account,),
     }
     judge.demand(caller, "kms:Decrypt", secret.key, keys.get)
+
+
+def _check_runbook(judge: Judge, caller: Caller, asked: Asked) -> None:
+    name = (asked.one("DocumentName") or "").rpartition("/")[2]
+    role = stored.runbook_role(asked.account, asked.region, name)
+    if role is None:
+        return
+    if caller.role is not None:
+        judge.demand(caller, "iam:PassRole", role, {"iam:passedtoservice": (SYSTEMS_MANAGER,)}.get)
+    source = {
+        "aws:sourceaccount": asked.account,
+        "aws:sourcearn": f"arn:aws:ssm:{asked.region}:{asked.account}:automation-execution/new",
+    }
+    if not judge.may_assume(role, SYSTEMS_MANAGER, source):
+        raise RoleNotEnoughError(
+            "The defined assume role is unable to be assumed.",
+            "InvalidAutomationExecutionParametersException",
+        )

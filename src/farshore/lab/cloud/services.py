@@ -305,6 +305,24 @@ _TAGGING = Service(
     (_stored("reads the tags of what is kept", "GetResources GetTagKeys GetTagValues"),),
 )
 
+_SSM = Service(
+    "ssm",
+    "ssm",
+    "ssm",
+    (
+        _real(
+            "runbooks are carried out step by step, in the name of their roles",
+            "StartAutomationExecution GetAutomationExecution DescribeAutomationExecutions"
+            " StopAutomationExecution",
+        ),
+        _stored(
+            "kept as given",
+            "CreateDocument GetDocument DescribeDocument ListDocuments DeleteDocument AddTagsToResource"
+            " ListTagsForResource RemoveTagsFromResource",
+        ),
+    ),
+)
+
 SERVICES: Mapping[str, Service] = {
     service.signing: service
     for service in (
@@ -323,6 +341,7 @@ SERVICES: Mapping[str, Service] = {
         _EC2,
         _LOGS,
         _TAGGING,
+        _SSM,
     )
 }
 

@@ -10,6 +10,7 @@ from moto.iam.models import iam_backends
 from moto.kms.models import kms_backends
 from moto.rds.models import rds_backends
 from moto.secretsmanager.models import ReplicaSecret, secretsmanager_backends
+from moto.ssm.models import ssm_backends
 from werkzeug.exceptions import HTTPException
 
 _KMS_DEFAULT = "alias/aws/secretsmanager"
@@ -55,6 +56,13 @@ def secret(account: str, region: str, wanted: str) -> Secret | None:
         return None
     key = found.config["KmsKeyId"] if isinstance(found, ReplicaSecret) else found.kms_key_id
     return Secret(str(found.arn), None if key in (None, _KMS_DEFAULT) else key_arn(account, region, key))
+
+
+def runbook_role(account: str, region: str, document: str) -> str | None:
+    """The role that a runbook is carried out with; None: there is no such runbook, or it has none."""
+    known = ssm_backends[account][region]._documents.get(document)  # noqa: SLF001 - no other way
+    role = known.get_default_version().content_json.get("assumeRole") if known else None
+    return str(role) if role else None
 
 
 def key_arn(account: str, region: str, wanted: str) -> str:
