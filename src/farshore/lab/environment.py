@@ -97,6 +97,7 @@ def described(lab: "Lab") -> dict[str, Any]:
     return {
         "name": lab.options.name,
         "dir": str(lab.directory.path),
+        "mailbox": str(lab.mail.path),
         "profile": lab.options.profile,
         "cadence": lab.options.cadence,
         "seed": lab.options.seed,

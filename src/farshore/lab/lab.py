@@ -18,8 +18,10 @@ from farshore.core.errors import FarshoreError, UnknownOutcomeError, UsageError
 from farshore.core.profile import PROFILES
 from farshore.lab import control, environment, setup
 from farshore.lab.addresses import Addresses
-from farshore.lab.cloud import cloudwatch, rds, route53
+from farshore.lab.cloud import cloudwatch, rds, route53, sns
+from farshore.lab.cloud.aurora_metrics import AuroraMetrics
 from farshore.lab.cloud.gateway import Cloud
+from farshore.lab.cloud.mailbox import Mailbox
 from farshore.lab.cloud.zones import HealthEvaluator, Zones
 from farshore.lab.directory import LabDirectory
 from farshore.lab.dns import DnsServer
@@ -129,6 +131,10 @@ class Lab:
         self.alarms = cloudwatch.AlarmEvaluator(cadence, lost=self.links.lost)
         self.health = HealthEvaluator(self.alarms.stream, cadence)
         self.zones = Zones(self.health, self.fleet.resolve)
+        self.mail = Mailbox(self.directory.path / "mailbox")
+        deliveries = sns.Deliveries(host=self.addresses.runtime, mailbox=self.mail, lost=self.links.lost)
+        closing.callback(deliveries.close)
+        aurora = AuroraMetrics(lambda: self.fleet.clusters, self.links.lost, cadence)
         self.cloud = Cloud(
             names=self.names,
             addresses=self.addresses,
@@ -139,14 +145,15 @@ class Lab:
             extra_environment=lambda region: environment.vpc_variables(self, region),
             overlays=(
                 lambda: rds.install(self.fleet),
-                cloudwatch.install,
+                lambda: cloudwatch.install(self.alarms),
+                lambda: sns.install(deliveries),
                 lambda: route53.install(self.health, self.zones),
             ),
             enforce_permissions=True,
         )
         self.cloud.start()
         closing.callback(self.cloud.close)
-        for evaluator in (self.alarms, self.health):
+        for evaluator in (self.alarms, self.health, aurora):
             evaluator.start()
             closing.callback(evaluator.close)
         for view in (*self.names.regions, OUTSIDE):

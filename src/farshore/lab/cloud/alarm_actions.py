@@ -37,17 +37,29 @@ def actions(alarm: Any, after: State) -> list[str]:
 
 
 def act(account: str, region: str, arn: str, transition: Transition) -> None:
-    """Only SNS topics of the alarm's own region are acted on; a failure is logged, as AWS writes it to history."""
-    _, _, service, topic_region, *_ = arn.split(":")
-    if service != "sns" or topic_region != region:
-        _log.warning("alarm %s: action %s is not in the lab", transition.name, arn)
-        return
+    """An SNS topic of the alarm's own region is told; a failure is logged, as AWS writes it to history."""
+    bodies = {"default": json.dumps(transition.message), "email": _mail(transition)}
     try:
         sns_backends[account][region].publish(
-            json.dumps(transition.message), arn=arn, subject=f'{transition.after}: "{transition.name}"'[:99]
+            json.dumps(bodies),
+            arn=arn,
+            subject=f'{transition.after}: "{transition.name}" in {region}'[:99],
+            message_structure="json",
         )
     except Exception:  # noqa: BLE001 - whatever a subscriber does must not end the alarms
         _log.exception("alarm %s: action %s failed", transition.name, arn)
+
+
+def _mail(transition: Transition) -> str:
+    """Mail is for people; every other subscriber gets the document."""
+    return (
+        f'You are receiving this email because your Amazon CloudWatch Alarm "{transition.name}" in the '
+        f"{transition.region} region has entered the {transition.after} state, because "
+        f'"{transition.reason}" at "{transition.at:%A %d %B, %Y %H:%M:%S} UTC".\n\n'
+        f"- Description: {transition.message['AlarmDescription'] or '(none)'}\n"
+        f"- State change: {transition.before} -> {transition.after}\n"
+        f"- Alarm ARN: {transition.message['AlarmArn']}\n"
+    )
 
 
 def message(account: str, region: str, alarm: Any, before: State, at: datetime) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import moto.cloudwatch.urls
 from moto.cloudwatch.models import cloudwatch_backends
@@ -33,6 +33,8 @@ from farshore.lab.cloud.alarm_rules import (
     points,
     reason,
 )
+from farshore.lab.cloud.overlay import swap
+from farshore.lab.cloud.refusals import NotInTheLabError
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +51,13 @@ class LabCloudWatch(CloudWatchResponse):
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
     """
 
+    alarms: ClassVar["AlarmEvaluator | None"] = None
+
     def put_metric_alarm(self) -> Any:
+        for kind in ("AlarmActions", "OKActions", "InsufficientDataActions"):
+            for arn in self._get_param(kind, []):
+                if arn.split(":")[2] != "sns" or arn.split(":")[3] != self.region:
+                    raise NotInTheLabError(f"an alarm tells topics of its own region, not {arn}.")
         alarms = self.cloudwatch_backend.alarms
         before = alarms.get(self._get_param("AlarmName"))
         answer = super().put_metric_alarm()
@@ -61,11 +69,23 @@ class LabCloudWatch(CloudWatchResponse):
             alarm.state_updated_timestamp = before.state_updated_timestamp
         return answer
 
+    def set_alarm_state(self) -> Any:
+        """Acts as any other transition does, until the next evaluation.
 
-def install() -> None:
-    """Put the overlay in moto's place; before the first request."""
-    paths = moto.cloudwatch.urls.url_paths
-    moto.cloudwatch.urls.url_paths = dict.fromkeys(paths, LabCloudWatch.dispatch)
+        https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_SetAlarmState.html
+        """
+        backend = self.cloudwatch_backend
+        alarm = backend.alarms.get(self._get_param("AlarmName"))
+        before = State(alarm.state_value) if alarm else None
+        answer = super().set_alarm_state()
+        if self.alarms is not None and alarm is not None and before not in (None, alarm.state_value):
+            self.alarms.changed(backend.account_id, self.region, alarm, State(before))
+        return answer
+
+
+def install(alarms: "AlarmEvaluator | None" = None) -> None:
+    """Put the overlay in moto's place; before the first request. `alarms` acts on states that are set by hand."""
+    swap(moto.cloudwatch.urls, type("LabCloudWatch", (LabCloudWatch,), {"alarms": alarms}))
 
 
 @dataclass(slots=True)
@@ -181,18 +201,22 @@ class AlarmEvaluator:
     def _change(
         self, account: str, region: str, alarm: Any, rule: Rule, outcome: Outcome, after: State
     ) -> None:
-        before, why = State(alarm.state_value), reason(rule, outcome, after)
-        at = datetime.now(UTC)
+        before = State(alarm.state_value)
         data = {
             "version": "1.0",
-            "queryDate": at.isoformat(),
+            "queryDate": datetime.now(UTC).isoformat(),
             "period": rule.period_s,
             "recentDatapoints": list(outcome.evaluated),
             "threshold": rule.threshold,
         }
-        alarm.update_state(why, json.dumps(data), after.value)
+        alarm.update_state(reason(rule, outcome, after), json.dumps(data), after.value)
+        self.changed(account, region, alarm, before)
+
+    def changed(self, account: str, region: str, alarm: Any, before: State) -> None:
+        """Say that an alarm has changed its state, and do what it is to do; returns without waiting."""
+        at, after = datetime.now(UTC), State(alarm.state_value)
         document = message(account, region, alarm, before, at)
-        transition = Transition(account, region, alarm.name, before, after, why, at, document)
+        transition = Transition(account, region, alarm.name, before, after, alarm.state_reason, at, document)
         if self._on_transition is not None:
             self._on_transition(transition)
         if alarm.actions_enabled:

@@ -169,7 +169,10 @@ _SNS = Service(
     "sns",
     "sns",
     (
-        _real("messages reach subscribed queues and functions", "Publish PublishBatch Subscribe Unsubscribe"),
+        _real(
+            "messages reach queues, functions, web servers of this computer and the lab's mailbox",
+            "Publish PublishBatch Subscribe ConfirmSubscription Unsubscribe",
+        ),
         _stored(
             "kept as given; topic policies are not enforced",
             "CreateTopic DeleteTopic ListTopics GetTopicAttributes SetTopicAttributes ListSubscriptions"
