@@ -312,7 +312,7 @@ class NameServer(threading.Thread):
                 continue
             reply = dns.message.make_response(question)
             reply.flags |= dns.flags.AA
-            if alias := self.aliases.get(name):
+            while alias := self.aliases.get(name):
                 reply.answer.append(dns.rrset.from_text(f"{name}.", self.ttl_s, "IN", "CNAME", f"{alias}."))
                 name = alias
             if address := self.names.get(name):

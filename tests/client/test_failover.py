@@ -1,16 +1,22 @@
-"""Deadlines against black holes, and finding the new writer after a promotion."""
+"""Deadlines against black holes, and finding the new writer after a promotion. Both clients."""
 
+import asyncio
 import socket
 import time
 import uuid
 
 import pytest
-from payments import pay, rows, settings
+from payments import keyed, pay, rows, settings
+from shells import Tasks, Threads
 
-from farshore.client import Client, NameLookupError, Target
-from farshore.client.lanes import Board
-from farshore.client.names import Resolver
+from farshore.client import Key, NameLookupError, Target
+from farshore.client.decide import Standing
+from farshore.client.names import AsyncResolver, Resolver
 from two_servers import HOME, HOSTS, NAMES, STANDBY, WRITER_NAME, Relay
+
+only_threads = pytest.mark.parametrize(
+    "shell", [Threads], indirect=True
+)  # what it asks is not the shell's doing
 
 
 @pytest.fixture
@@ -28,45 +34,45 @@ def took(call):
     return result, time.monotonic() - started
 
 
-@pytest.mark.parametrize("deadline_s", [0.2, 1.2])
-def test_the_deadline_holds_when_everything_is_a_black_hole(servers, names, hole, deadline_s):
-    with Client(settings(servers, names, home_port=hole, standby_port=hole)) as client:
+@pytest.mark.parametrize("deadline_s", [0.2, 0.8])
+def test_the_deadline_holds_when_everything_is_a_black_hole(shell, servers, names, hole, deadline_s):
+    with shell(settings(servers, names, home_port=hole, standby_port=hole)) as client:
         outcome, seconds = took(lambda: client.transact(pay(uuid.uuid4()), deadline_s=deadline_s))
     assert outcome.status == "failed"
     assert deadline_s - 0.05 < seconds < deadline_s + 0.15
 
 
-def test_the_deadline_holds_when_the_server_falls_silent_at_work(servers, names):
+def test_the_deadline_holds_when_the_server_falls_silent_at_work(shell, servers, names):
     relay = Relay(servers.home.port)
 
-    def silenced(session):
+    async def silenced(ask):
         relay.silence()
-        return pay(uuid.uuid4())(session)
+        return await pay(uuid.uuid4())(ask)
 
-    with Client(settings(servers, names, home_port=relay.port)) as client:
+    with shell(settings(servers, names, home_port=relay.port)) as client:
         outcome, seconds = took(lambda: client.transact(silenced, deadline_s=1))
     relay.close()
     assert outcome.status == "failed"
     assert seconds < 1.15
 
 
-def test_the_deadline_holds_when_commit_is_sent_into_silence(servers, names):
+def test_the_deadline_holds_when_commit_is_sent_into_silence(shell, servers, names):
     relay = Relay(servers.home.port)
     key = uuid.uuid4()
 
-    def silenced(session):
-        pay(key)(session)
+    async def silenced(ask):
+        await pay(key)(ask)
         relay.silence()
 
-    with Client(settings(servers, names, home_port=relay.port)) as client:
-        outcome, seconds = took(lambda: client.transact(silenced, key=key, deadline_s=1))
+    with shell(settings(servers, names, home_port=relay.port)) as client:
+        outcome, seconds = took(lambda: client.transact(silenced, key=keyed(key), deadline_s=1))
     relay.close()
     assert outcome.status == "unknown"
     assert seconds < 1.15
 
 
-def test_a_silent_name_server_does_not_stop_a_client_that_knows_the_endpoints(servers, names):
-    with Client(settings(servers, names)) as client:
+def test_a_silent_name_server_does_not_stop_a_client_that_knows_the_endpoints(shell, servers, names):
+    with shell(settings(servers, names)) as client:
         assert client.transact(pay(uuid.uuid4())).status == "ok"
         names.silent = True
         time.sleep(names.ttl_s + 0.1)
@@ -75,12 +81,17 @@ def test_a_silent_name_server_does_not_stop_a_client_that_knows_the_endpoints(se
     assert seconds < 0.3
 
 
-@pytest.mark.parametrize("warm", [True, False], ids=["warm session", "handshake"])
-def test_the_new_writer_is_found_while_dns_still_names_the_dead_one(doomed_servers, names, warm):
+@pytest.mark.parametrize(
+    ("shell", "warm"),
+    [(Threads, True), (Tasks, True), (Threads, False)],
+    indirect=["shell"],
+    ids=["warm session", "warm session, asyncio", "handshake"],
+)
+def test_the_new_writer_is_found_while_dns_still_names_the_dead_one(shell, doomed_servers, names, warm):
     home = Relay(doomed_servers.home.port, one_way_s=0.03)
     standby = Relay(doomed_servers.standby.port, one_way_s=0.03, host=HOSTS[STANDBY])
     ports = {"home_port": home.port, "standby_port": standby.port}
-    with Client(settings(doomed_servers, names, **ports)) as client:
+    with shell(settings(doomed_servers, names, **ports)) as client:
         before = client.transact(pay(uuid.uuid4()), deadline_s=3)
         assert (before.status, before.region) == ("ok", HOME)
         doomed_servers.caught_up()
@@ -95,7 +106,7 @@ def test_the_new_writer_is_found_while_dns_still_names_the_dead_one(doomed_serve
             )
         keeper = doomed_servers.keep(doomed_servers.standby, STANDBY, 2)
         key = uuid.uuid4()
-        after = client.transact(pay(key), key=key, deadline_s=3)
+        after = client.transact(pay(key), key=keyed(key), deadline_s=3)
         seconds = time.monotonic() - keeper.opened
         handshakes = standby.connections
     home.close()
@@ -109,8 +120,9 @@ def test_the_new_writer_is_found_while_dns_still_names_the_dead_one(doomed_serve
     print(f"first acknowledgement {seconds * 1000:.0f} ms after the lease opened, warm={warm}")
 
 
-def test_the_new_writer_is_found_without_any_name_server(doomed_servers, names):
-    with Client(settings(doomed_servers, names)) as client:
+@only_threads
+def test_the_new_writer_is_found_without_any_name_server(shell, doomed_servers, names):
+    with shell(settings(doomed_servers, names)) as client:
         assert client.transact(pay(uuid.uuid4())).status == "ok"
         doomed_servers.caught_up()
         names.silent = True
@@ -122,54 +134,72 @@ def test_the_new_writer_is_found_without_any_name_server(doomed_servers, names):
     assert (outcome.status, outcome.region) == ("ok", STANDBY)
 
 
-def test_a_transaction_caught_by_the_promotion_ends_on_the_new_writer(doomed_servers, names):
+def test_a_transaction_caught_by_the_promotion_ends_on_the_new_writer(shell, doomed_servers, names):
     key = uuid.uuid4()
-    with Client(settings(doomed_servers, names)) as client:
+    with shell(settings(doomed_servers, names)) as client:
         assert client.transact(pay(uuid.uuid4())).status == "ok"
         doomed_servers.caught_up()
 
-        def caught(session):
-            if not doomed_servers.keepers[0].stopped.is_set():
-                doomed_servers.keepers[0].fence()
-                doomed_servers.promote()
-                doomed_servers.keep(doomed_servers.standby, STANDBY, 2)
-            return pay(key)(session)
+        def move():
+            doomed_servers.keepers[0].fence()
+            doomed_servers.promote()
+            doomed_servers.keep(doomed_servers.standby, STANDBY, 2)
 
-        outcome = client.transact(caught, key=key, deadline_s=4)
+        async def caught(ask):
+            if not doomed_servers.keepers[0].stopped.is_set():
+                await ask.block(move)
+            return await pay(key)(ask)
+
+        outcome = client.transact(caught, key=keyed(key), deadline_s=4)
     assert (outcome.status, outcome.region, outcome.epoch) == ("ok", STANDBY, 2)
     assert outcome.attempts > 1
     assert (rows(doomed_servers.home, key), rows(doomed_servers.standby, key)) == (0, 1)
 
 
-def test_dns_decides_where_a_new_client_looks_first(servers, names, hole):
+def test_dns_decides_where_a_new_client_looks_first(shell, servers, names, hole):
     names.aliases[WRITER_NAME] = NAMES[HOME]
-    with Client(settings(servers, names, standby_port=hole, attempt_s=2)) as client:
+    with shell(settings(servers, names, standby_port=hole, attempt_s=2)) as client:
         outcome, seconds = took(lambda: client.transact(pay(uuid.uuid4()), deadline_s=3))
     assert (outcome.status, outcome.attempts) == ("ok", 1)
     assert WRITER_NAME in names.asked
     assert seconds < 0.5
 
 
-def test_a_client_told_wrongly_by_dns_finds_the_writer_by_the_other_endpoint(servers, names):
+@only_threads
+def test_a_client_told_wrongly_by_dns_finds_the_writer_by_the_other_endpoint(shell, servers, names):
     names.aliases[WRITER_NAME] = NAMES[STANDBY]
-    with Client(settings(servers, names)) as client:
+    with shell(settings(servers, names)) as client:
         outcome = client.transact(pay(uuid.uuid4()), deadline_s=3)
     assert (outcome.status, outcome.region) == ("ok", HOME)
 
 
 def test_a_lower_epoch_never_replaces_a_higher_one():
-    board, old, new = Board(), object(), object()
-    board.found(old, 1)
-    board.found(new, 2)
-    board.found(old, 1)
-    assert board.writer(0) is new
-    board.lost(new)
-    board.found(old, 1)
-    assert board.writer(0) is None
+    standing, old, new = Standing(0.0), object(), object()
+    standing.found(old, 1)
+    standing.found(new, 2)
+    standing.found(old, 1)
+    assert standing.writer is new
+    standing.lost(new, 1.0)
+    standing.found(old, 1)
+    assert (standing.writer, standing.searching_since) == (None, 1.0)
 
 
-def test_an_answer_is_kept_for_its_ttl_and_no_longer(names):
-    resolver = Resolver((names.address,))
+class BlockingAsync:
+    """AsyncResolver, asked like Resolver."""
+
+    def __init__(self, nameservers):
+        self._resolver = AsyncResolver(nameservers)
+
+    def find(self, name, within_s):
+        return asyncio.run(self._resolver.find(name, within_s))
+
+
+@pytest.fixture(params=[Resolver, BlockingAsync], ids=["threads", "asyncio"])
+def resolver(request, names):
+    return request.param((names.address,))
+
+
+def test_an_answer_is_kept_for_its_ttl_and_no_longer(resolver, names):
     first = resolver.find(WRITER_NAME, 1)
     assert (first.canonical, first.address) == (NAMES[HOME], "127.0.0.1")
     names.aliases[WRITER_NAME] = NAMES[STANDBY]
@@ -179,8 +209,7 @@ def test_an_answer_is_kept_for_its_ttl_and_no_longer(names):
     assert names.asked.count(WRITER_NAME) == 2
 
 
-def test_an_expired_answer_is_not_used_when_the_name_server_is_silent(names):
-    resolver = Resolver((names.address,))
+def test_an_expired_answer_is_not_used_when_the_name_server_is_silent(resolver, names):
     resolver.find(WRITER_NAME, 1)
     names.silent = True
     resolver.find(WRITER_NAME, 1)
@@ -191,6 +220,22 @@ def test_an_expired_answer_is_not_used_when_the_name_server_is_silent(names):
     assert time.monotonic() - started < 0.45
 
 
+@only_threads
+def test_the_endpoint_may_be_an_alias_itself_as_on_aurora(shell, servers, names):
+    """The writer's name leads to the cluster's endpoint, and that to an instance: DNS alone says which region."""
+    names.aliases |= {NAMES[HOME]: "instance-1.home.ledger.test"}
+    names.names["instance-1.home.ledger.test"] = "127.0.0.1"
+    assert Resolver((names.address,)).find(WRITER_NAME, 1).names == {
+        WRITER_NAME,
+        NAMES[HOME],
+        "instance-1.home.ledger.test",
+    }
+    too_short_to_look_s = 0.0001
+    with shell(settings(servers, names, connect_s=too_short_to_look_s, attempt_s=2)) as client:
+        outcome = client.transact(pay(uuid.uuid4()), deadline_s=3)
+    assert (outcome.status, outcome.region, outcome.attempts) == ("ok", HOME, 1)
+
+
 def test_settings_that_cannot_work_are_refused(servers, names):
     with pytest.raises(ValueError, match="targets is empty"):
         settings(servers, names, targets=())
@@ -198,3 +243,5 @@ def test_settings_that_cannot_work_are_refused(servers, names):
         settings(servers, names, attempt_s=0)
     with pytest.raises(ValueError, match="warm"):
         settings(servers, names, targets=(Target(HOME, "a"),), warm=0)
+    with pytest.raises(ValueError, match="columns is empty"):
+        Key("payment", {})

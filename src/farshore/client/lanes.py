@@ -1,175 +1,229 @@
-"""One lane per region: its sessions, and a thread that keeps one warm and asks it who may write.
+"""One lane per region: its sessions, and the loop that keeps one warm and asks it who may write.
 
 A standby accepts sessions while it is read-only, and the same session becomes writable at the promotion, so a
 warm session spares the client the handshake (five round trips or more) when it counts.
+
+Written once for threads and asyncio: everything that waits goes through `Io`. Under threads nothing here ever
+suspends (`blocking.finish`); under asyncio no lock is held across an `await`.
 """
 
 import random
 import threading
 import time
+from collections.abc import Sequence
+from typing import Any, Generic, Protocol, TypeVar
 
 import psycopg
+from psycopg.abc import QueryNoTemplate
 
-from farshore.client.names import NameLookupError, Resolver
-from farshore.client.session import Session, open_session
+from farshore.client.decide import CommitReply, Standing, backoff_s, probe_pause_s
+from farshore.client.names import Found, NameLookupError
 from farshore.client.types import Settings, Target
+from farshore.client.wire import CONFIRM, Line
 
+S = TypeVar("S", bound=Line)
 UNREACHABLE = (psycopg.Error, NameLookupError)
-_BACKOFF_S = 0.05
-_BACKOFF_MAX_S = 1.0
-_CLOSE_S = 0.25
 _LOOKUP_S = 0.2
+_LOOKUP_PAUSE_S = 1.0
 
 
-class Board:
-    """Which lane leads to the writer, as far as is known. A lower epoch never replaces a higher one."""
+class Event(Protocol):
+    """threading.Event or asyncio.Event, with a wait that ends in time whichever it is."""
 
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._writer: Lane | None = None
-        self._epoch = 0
-        self._lanes: tuple[Lane, ...] = ()
+    def set(self) -> None: ...
 
-    def watch(self, lanes: "tuple[Lane, ...]") -> None:
+    def clear(self) -> None: ...
+
+    async def wait(self, timeout_s: float) -> None: ...
+
+
+class Io(Protocol[S]):
+    """Everything that waits. Database failures are psycopg.Error; `deadline` is a time.monotonic() second."""
+
+    def event(self) -> Event: ...
+
+    async def find(self, name: str, within_s: float) -> Found: ...
+
+    async def open(self, target: Target, address: str, deadline: float) -> S: ...
+
+    async def row(
+        self, session: S, statement: QueryNoTemplate, values: Sequence[Any] = ()
+    ) -> tuple[Any, ...] | None: ...
+
+    async def work(self, session: S, work: Any, *, pipeline: bool) -> Any:
+        """BEGIN, then the caller's work."""
+
+    async def commit(self, session: S) -> CommitReply: ...
+
+
+class Board(Generic[S]):
+    """Which lane leads to the writer, as far as is known; may be asked from any thread."""
+
+    def __init__(self, known: Event) -> None:
+        self._known = known
+        self._standing: Standing[Lane[S]] = Standing(time.monotonic())
+        self._lock = threading.Lock()
+        self._lanes: tuple[Lane[S], ...] = ()
+
+    def watch(self, lanes: "tuple[Lane[S], ...]") -> None:
         self._lanes = lanes
 
     @property
-    def searching(self) -> bool:
-        return self._writer is None
+    def searching_for_s(self) -> float | None:
+        """For how long the writer has not been known; None when it is."""
+        since = self._standing.searching_since
+        return None if since is None else time.monotonic() - since
 
-    def found(self, lane: "Lane", epoch: int) -> None:
-        with self._changed:
-            if epoch < self._epoch or (epoch == self._epoch and self._writer is not None):
-                return
-            self._writer, self._epoch = lane, epoch
-            self._changed.notify_all()
+    def found(self, lane: "Lane[S]", epoch: int) -> None:
+        with self._lock:
+            if self._standing.found(lane, epoch):
+                self._known.set()
 
-    def lost(self, lane: "Lane") -> None:
+    def lost(self, lane: "Lane[S]") -> None:
         """The lane failed a caller: look for the writer on every lane at once."""
-        with self._changed:
-            if self._writer is lane:
-                self._writer = None
+        with self._lock:
+            lane.losses += 1
+            self._standing.lost(lane, time.monotonic())
+            if self._standing.writer is None:
+                self._known.clear()
         for each in self._lanes:
             each.wake()
 
-    def writer(self, deadline: float) -> "Lane | None":
-        """The writer's lane, waiting for one until `deadline` (time.monotonic() seconds); None if none came."""
-        with self._changed:
-            self._changed.wait_for(
-                lambda: self._writer is not None, timeout=max(0.0, deadline - time.monotonic())
-            )
-            return self._writer
+    async def writer(self, deadline: float) -> "Lane[S] | None":
+        """The writer's lane, waiting for one until `deadline`; None if none came."""
+        while (lane := self._standing.writer) is None:
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                return None
+            await self._known.wait(left_s)
+        return lane
 
 
-class Lane:
-    """Sessions to one region's writer endpoint. `take`, `put` and `drop` may be called from any thread."""
+class Lane(Generic[S]):
+    """Sessions to one region's writer endpoint. `losses` counts how often it failed a caller."""
 
-    def __init__(self, target: Target, settings: Settings, resolver: Resolver, board: Board) -> None:
+    def __init__(self, target: Target, settings: Settings, io: Io[S], board: Board[S]) -> None:
         self.target = target
+        self.losses = 0
         self._settings = settings
-        self._resolver = resolver
+        self._io = io
         self._board = board
-        self._idle: list[Session] = []
+        self._idle: list[S] = []  # the last one given back is the first one taken
         self._lock = threading.Lock()
-        self._wake = threading.Event()
+        self._wake = io.event()
         self._closing = False
         self._failures = 0
+        self._lookup_due = 0.0
         self._jitter = random.Random()
-        self._thread = threading.Thread(target=self._keep, name=f"farshore {target.region}", daemon=True)
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def close(self) -> None:
-        """Close the idle sessions and end the thread; returns when it has ended or is stuck in a connect."""
+    def end(self) -> None:
+        """End the loop, if not in the middle of a connect, and keep no session from here on."""
         self._closing = True
         self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join(_CLOSE_S)
         self.drop()
 
     def wake(self) -> None:
         self._wake.set()
 
-    def take(self, deadline: float) -> Session:
+    async def take(self, deadline: float) -> S:
         """A session whose waits end at `deadline`; raises one of UNREACHABLE."""
         with self._lock:
             session = self._idle.pop() if self._idle else None
         if session is None:
-            session = self._open(deadline)
+            session = await self._open(deadline)
         session.deadline = deadline
         return session
 
-    def put(self, session: Session) -> None:
+    def put(self, session: S) -> None:
         """Give a session back; one that is closed or in a transaction is not kept."""
-        if session.closed:
+        if self._closing or not session.resting:
+            session.hang_up()
             return
-        if self._closing or session.pgconn.transaction_status != psycopg.pq.TransactionStatus.IDLE:
-            session.close()
-            return
+        session.used = time.monotonic()
         with self._lock:
             self._idle.append(session)
 
-    def drop(self, moved_from: str | None = None) -> None:
-        """Close the idle sessions; with `moved_from`, only those made to another address."""
-        with self._lock:
-            dropped = [each for each in self._idle if moved_from is None or each.address != moved_from]
-            self._idle = [each for each in self._idle if each not in dropped]
-        for session in dropped:
-            session.close()
+    def give_back(self, session: S, *, demoted: bool) -> None:
+        """A server that will not write loses its pool; the session that told us so stays to be asked."""
+        if demoted:
+            self.drop()
+        self.put(session)
 
-    def _open(self, deadline: float) -> Session:
-        found = self._resolver.find(self.target.host, deadline - time.monotonic())
-        return open_session(self._settings, self.target, found.address, deadline)
+    def drop(self) -> None:
+        """Close the idle sessions."""
+        self._drop(self._idle)
 
-    def _keep(self) -> None:
+    async def find(self, deadline: float) -> Found:
+        """Where the endpoint's name leads to now."""
+        return await self._io.find(self.target.host, deadline - time.monotonic())
+
+    async def keep(self) -> None:
+        """Keep a session warm and look who may write, until `end`."""
         while not self._closing:
             self._wake.clear()
-            pause_s = self._look()
-            self._wake.wait(pause_s)
+            pause_s = await self._look()
+            if not self._closing:
+                await self._wake.wait(pause_s)
 
-    def _look(self) -> float:
+    async def _open(self, deadline: float) -> S:
+        return await self._io.open(self.target, (await self.find(deadline)).address, deadline)
+
+    async def _look(self) -> float:
         """Ask one session whether its server may write; returns the seconds until the next look."""
+        await self._forget_moved()
         deadline = time.monotonic() + self._settings.connect_s
-        session: Session | None = None
-        self._forget_moved()
+        session: S | None = None
         try:
-            session = self.take(deadline)
-            epoch = session.confirm()
+            session = await self.take(deadline)
+            row = await self._io.row(session, CONFIRM)
         except UNREACHABLE:
             if session is not None:
-                session.close()
-            return self._backoff_s()
+                session.hang_up()
+            self._failures += 1
+            searching = self._board.searching_for_s is not None
+            most_s = backoff_s(self._failures, searching=searching, probe_pause_s=self._probe_pause_s())
+            return self._jitter.uniform(0.0, most_s)
         self._failures = 0
         self.put(session)
-        if epoch is not None:
-            self._board.found(self, epoch)
-        self._fill(deadline)
-        if self._board.searching:
-            return self._jitter.uniform(0.1, 1.0) * self._settings.probe_pause_s
+        if row is not None and row[0] is not None:
+            self._board.found(self, int(row[0]))
+        self._forget_spare()
+        await self._fill(deadline)
+        if self._board.searching_for_s is not None:
+            return self._jitter.uniform(0.1, 1.0) * self._probe_pause_s()
         return self._settings.idle_check_s
 
-    def _forget_moved(self) -> None:
-        """Drop the sessions to where the endpoint no longer points; an open session needs no name."""
-        try:
-            found = self._resolver.find(self.target.host, _LOOKUP_S)
-        except NameLookupError:
-            return
-        self.drop(moved_from=found.address)
+    def _probe_pause_s(self) -> float:
+        return probe_pause_s(self._settings.probe_pause_s, self._board.searching_for_s or 0.0)
 
-    def _fill(self, deadline: float) -> None:
+    async def _forget_moved(self) -> None:
+        """Drop the sessions to where the endpoint no longer points; an open session needs no name."""
+        now = time.monotonic()
+        if now < self._lookup_due:
+            return
+        try:
+            found = await self.find(now + _LOOKUP_S)
+        except NameLookupError:
+            self._lookup_due = time.monotonic() + _LOOKUP_PAUSE_S  # silence costs a look only now and then
+            return
+        self._drop([each for each in self._idle if each.address != found.address])
+
+    def _forget_spare(self) -> None:
+        """Close what a busy hour left behind: sessions above `warm` that nobody took for `spare_s`."""
+        since = time.monotonic() - self._settings.spare_s
+        spare = self._idle[: -self._settings.warm]
+        self._drop([each for each in spare if each.used < since])
+
+    def _drop(self, unwanted: Sequence[S]) -> None:
+        with self._lock:
+            dropped = [each for each in self._idle if each in unwanted]
+            self._idle = [each for each in self._idle if each not in dropped]
+        for session in dropped:
+            session.hang_up()
+
+    async def _fill(self, deadline: float) -> None:
         while not self._closing and len(self._idle) < self._settings.warm:
             try:
-                self.put(self._open(deadline))
+                self.put(await self._open(deadline))
             except UNREACHABLE:
                 return
-
-    def _backoff_s(self) -> float:
-        """Full jitter, bounded; the first failure after a success costs no pause."""
-        self._failures += 1
-        if self._failures == 1:
-            return 0.0
-        most_s = min(_BACKOFF_MAX_S, _BACKOFF_S * 2 ** min(self._failures, 10))
-        if self._board.searching:
-            most_s = min(most_s, 4 * self._settings.probe_pause_s)
-        return self._jitter.uniform(0.0, most_s)

@@ -1,210 +1,155 @@
-"""The client: transactions that end ok, failed or unknown before their deadline, wherever the writer is.
+"""Transactions that end ok, failed or unknown before their deadline, wherever the writer is.
 
-Invariants: after a COMMIT was sent, nothing but its reply or the idempotency key decides what became of it;
-an attempt is repeated only if it certainly failed, or if the key makes a second landing impossible; `ok` is
-said only of a commit that confirm() confirmed.
+Written once for threads and asyncio, like `lanes`; what the endings mean is decided in `decide`.
 """
 
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, TypeVar
 
 import psycopg
+from psycopg import sql
 from psycopg.pq import TransactionStatus
 
-from farshore.client.lanes import UNREACHABLE, Board, Lane
-from farshore.client.names import NameLookupError, Resolver
-from farshore.client.session import Session
-from farshore.client.types import AlreadyAppliedError, Outcome, Settings, Status, WorkError
+from farshore.client.decide import (
+    Attempt,
+    Call,
+    after_commit,
+    after_error,
+    after_landing,
+    after_silence,
+    may_have_landed_before,
+)
+from farshore.client.lanes import UNREACHABLE, Board, Io, Lane
+from farshore.client.names import NameLookupError
+from farshore.client.types import AlreadyAppliedError, Key, Outcome, Settings, WorkError
+from farshore.client.wire import DeadlineError, Line
 
-T = TypeVar("T")
+S = TypeVar("S", bound=Line)
+C = TypeVar("C")
 _HINT_S = 0.3
-# Read-only, cannot connect, too many connections, shutting down: another server may do better.
-_ELSEWHERE_CLASSES = ("08", "25006", "53", "57P", "58")
-# Serialization failure and deadlock: the same server will do better.
-_AGAIN = ("40001", "40P01")
+_UNIQUE_VIOLATION = psycopg.errors.UniqueViolation.sqlstate
+_SEEN = sql.SQL("SELECT true, farshore.confirm()")
+_ASKED = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {}), farshore.confirm()")
 
 
-@dataclass(frozen=True, slots=True)
-class _Attempt(Generic[T]):
-    """One attempt: `elsewhere` says that its lane is in doubt, `again` that a retry may help."""
+class Engine(Generic[S]):
+    """Finds the writer, keeps finding it, and runs transactions there; a shell gives it its `io`."""
 
-    outcome: Outcome[T]
-    elsewhere: bool = False
-    again: bool = False
-
-
-class Client:
-    """Finds the writer, and keeps finding it. Shared between threads; close it, or use it in a `with`."""
-
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, io: Io[S]) -> None:
         self._settings = settings
-        self._resolver = Resolver(settings.nameservers)
-        self._board = Board()
-        self._lanes = tuple(
-            Lane(target, settings, self._resolver, self._board) for target in settings.targets
-        )
-        self._board.watch(self._lanes)
+        self._io = io
+        self.board: Board[S] = Board(io.event())
+        self.lanes = tuple(Lane(target, settings, io, self.board) for target in settings.targets)
+        self.board.watch(self.lanes)
         self._asked_dns = False
-        for lane in self._lanes:
-            lane.start()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        for lane in self._lanes:
-            lane.wake()
-        for lane in self._lanes:
-            lane.close()
-
-    def transact(
-        self,
-        work: Callable[[Session], T],
-        *,
-        key: object | None = None,
-        deadline_s: float = 5.0,
-        pipeline: bool = False,
-    ) -> Outcome[T]:
-        """Run `work` in a transaction on the writer, commit, confirm; answers within `deadline_s` seconds.
-
-        `work` gets an open transaction and must not end it; it may run several times. `key` is an idempotency
-        key that `work` inserts under a unique constraint: it makes unknown attempts safe to repeat.
-        `pipeline` sends BEGIN together with the work's first statements (no COPY, one statement a call).
-        Exceptions of `work` that are not the database's roll back and pass through.
-        """
-        deadline = time.monotonic() + deadline_s
-        attempts, doubtful = 0, False
-        last: Outcome[T] = Outcome("failed", 0, error="no writer found")
-        while True:
-            lane = self._writer(deadline)
-            if lane is None or time.monotonic() >= deadline:
-                return replace(last, status="unknown" if doubtful else "failed", attempts=attempts)
-            attempts += 1
-            until = min(deadline, time.monotonic() + self._settings.attempt_s)
-            attempt = self._attempt(lane, work, key, until, pipeline)
+    async def transact(
+        self, work: Any, *, key: Key | None, deadline_s: float, pipeline: bool
+    ) -> Outcome[Any]:
+        call: Call[Any] = Call(time.monotonic() + deadline_s, self._settings.attempt_s)
+        while (lane := await self._writer(call.deadline)) is not None:
+            until = call.begin(time.monotonic())
+            if until is None:
+                break
+            attempt = await self._attempt(lane, work, key, until, pipeline=pipeline)
             if attempt.elsewhere:
-                self._board.lost(lane)
-            last = replace(attempt.outcome, attempts=attempts)
-            if last.status == "ok":
-                return last
-            doubtful = doubtful or last.status == "unknown"
-            if not attempt.again:
-                return replace(last, status="unknown") if doubtful else last
+                self.board.lost(lane)
+            if (outcome := call.end(attempt)) is not None:
+                return outcome
+        return call.give_up()
 
-    def _writer(self, deadline: float) -> Lane | None:
+    async def connect(self, deadline: float, opened: Callable[[Lane[S], str], Awaitable[C]]) -> C:
+        """What `opened` makes of the writer's lane and address; psycopg.Error when none came by `deadline`."""
+        error: Exception | None = None
+        while (lane := await self._writer(deadline)) is not None and time.monotonic() < deadline:
+            try:
+                return await opened(lane, (await lane.find(deadline)).address)
+            except UNREACHABLE as failed:
+                error = failed
+                self.board.lost(lane)
+        raise DeadlineError("no writer was found in time") from error
+
+    async def _writer(self, deadline: float) -> Lane[S] | None:
         """The lane known to lead to the writer; at first the one DNS names; else wait until one confirms."""
-        if self._board.searching and not self._asked_dns:
+        if self.board.searching_for_s is not None and not self._asked_dns:
             self._asked_dns = True
             try:
-                found = self._resolver.find(
-                    self._settings.writer_name, min(_HINT_S, deadline - time.monotonic())
-                )
+                within_s = min(_HINT_S, deadline - time.monotonic())
+                found = await self._io.find(self._settings.writer_name, within_s)
             except NameLookupError:
-                return self._board.writer(deadline)
-            for lane in self._lanes:
-                if lane.target.host.lower() == found.canonical:
+                return await self.board.writer(deadline)
+            for lane in self.lanes:
+                if lane.target.host.lower() in found.names:
                     return lane
-        return self._board.writer(deadline)
+        return await self.board.writer(deadline)
 
-    def _attempt(
-        self, lane: Lane, work: Callable[[Session], T], key: object | None, deadline: float, pipeline: bool
-    ) -> _Attempt[T]:
+    async def _attempt(
+        self, lane: Lane[S], work: Any, key: Key | None, deadline: float, *, pipeline: bool
+    ) -> Attempt[Any]:
         try:
-            session = lane.take(deadline)
+            session = await lane.take(deadline)
         except UNREACHABLE as error:
-            return _failed(error)
+            return after_error(error)
         try:
-            with _together(session, pipeline):
-                session.execute("BEGIN")
-                value = work(session)
+            value = await self._io.work(session, work, pipeline=pipeline)
             _require_open(session)
         except (psycopg.Error, AlreadyAppliedError) as error:
-            return self._undo(lane, session, key, error)
+            return await self._undo(lane, session, key, error)
         except BaseException:
-            session.close()
+            session.hang_up()
             raise
-        return self._commit(lane, session, key, value)
+        return await self._commit(lane, session, key, value)
 
-    def _commit(self, lane: Lane, session: Session, key: object | None, value: T) -> _Attempt[T]:
-        reply = session.commit_and_confirm()
-        region = lane.target.region
-        if reply.state == "committed" and reply.epoch is not None:
-            lane.put(session)
-            self._board.found(lane, reply.epoch)
-            return _Attempt(Outcome("ok", 1, region, reply.epoch, value))
-        if reply.state == "refused":
-            elsewhere = _is_elsewhere(reply.sqlstate)
-            self._give_back(lane, session, demoted=elsewhere)
-            outcome: Outcome[T] = Outcome("failed", 1, region, error=reply.sqlstate or reply.text)
-            return _Attempt(outcome, elsewhere, elsewhere or reply.sqlstate in _AGAIN)
-        self._give_back(lane, session, demoted=True)
-        error = reply.sqlstate or reply.text or "unconfirmed"
-        return _Attempt(Outcome("unknown", 1, region, error=error), elsewhere=True, again=key is not None)
+    async def _commit(self, lane: Lane[S], session: S, key: Key | None, value: Any) -> Attempt[Any]:
+        reply = await self._io.commit(session)
+        attempt: Attempt[Any] = after_commit(reply, lane.target.region, value, keyed=key is not None)
+        if attempt.outcome.epoch is not None:
+            self.board.found(lane, attempt.outcome.epoch)
+        elif key is not None and reply.state == "refused" and reply.sqlstate == _UNIQUE_VIOLATION:
+            return await self._read_back(lane, session, key, attempt)
+        lane.give_back(session, demoted=attempt.elsewhere)
+        return attempt
 
-    def _undo(
-        self, lane: Lane, session: Session, key: object | None, error: psycopg.Error | AlreadyAppliedError
-    ) -> _Attempt[T]:
-        """Roll back after `work` failed; if it failed because it had landed before, confirm that."""
-        landed = isinstance(error, AlreadyAppliedError) or _is_duplicate(error, key)
-        epoch: int | None = None
+    async def _undo(
+        self, lane: Lane[S], session: S, key: Key | None, error: psycopg.Error | AlreadyAppliedError
+    ) -> Attempt[Any]:
+        """Roll back after `work` failed; if that may be because it had landed before, see whether it had."""
+        failed: Attempt[Any] = after_error(error, lane.target.region)
         try:
             if not session.closed:
-                session.execute("ROLLBACK")
-                epoch = session.confirm() if landed else None
+                await self._io.row(session, "ROLLBACK")
         except psycopg.Error:
-            session.close()
-        if isinstance(error, AlreadyAppliedError) or landed:
-            self._give_back(lane, session, demoted=epoch is None)
-            status: Status = "unknown" if epoch is None else "ok"
-            outcome: Outcome[T] = Outcome(
-                status, 1, lane.target.region, epoch, replayed=True, error=None if epoch else "unconfirmed"
-            )
-            return _Attempt(outcome, elsewhere=epoch is None, again=epoch is None)
-        failed: _Attempt[T] = _failed(error, lane.target.region)
-        self._give_back(lane, session, demoted=failed.elsewhere)
+            session.hang_up()
+        if may_have_landed_before(error, keyed=key is not None):
+            wanted = None if isinstance(error, AlreadyAppliedError) else key
+            return await self._read_back(lane, session, wanted, failed)
+        lane.give_back(session, demoted=failed.elsewhere)
         return failed
 
-    def _give_back(self, lane: Lane, session: Session, *, demoted: bool) -> None:
-        """A server that will not write loses its pool; the session that told us so stays to be asked."""
-        if demoted:
-            lane.drop()
-        lane.put(session)
+    async def _read_back(
+        self, lane: Lane[S], session: S, key: Key | None, otherwise: Attempt[Any]
+    ) -> Attempt[Any]:
+        """Ask for the key's row, and in the same breath whether this server may speak; without a key its row
+        has been seen already. `otherwise` is what the attempt was if the row is not there."""
+        try:
+            row = await self._io.row(session, *(_question(key) if key is not None else (_SEEN, ())))
+        except psycopg.Error as error:
+            attempt: Attempt[Any] = after_silence(error, lane.target.region)
+        else:
+            landed, epoch = row or (False, None)
+            attempt = after_landing(lane.target.region, epoch) if landed else otherwise
+        lane.give_back(session, demoted=attempt.elsewhere)
+        return attempt
 
 
-def _together(session: Session, pipeline: bool) -> AbstractContextManager[Any]:
-    return session.pipeline() if pipeline else nullcontext()
-
-
-def _require_open(session: Session) -> None:
+def _require_open(session: Line) -> None:
     if session.pgconn.transaction_status == TransactionStatus.IDLE:
         raise WorkError("work ended its transaction; leave COMMIT to transact()")
 
 
-def _failed(error: BaseException, region: str | None = None) -> _Attempt[T]:
-    sqlstate = error.sqlstate if isinstance(error, psycopg.Error) else None
-    elsewhere = sqlstate is None and not isinstance(error, psycopg.ProgrammingError)
-    elsewhere = elsewhere or _is_elsewhere(sqlstate)
-    text = sqlstate or str(error).partition("\n")[0]
-    outcome: Outcome[T] = Outcome("failed", 1, region, error=text, cause=error)
-    return _Attempt(outcome, elsewhere, elsewhere or sqlstate in _AGAIN)
-
-
-def _is_elsewhere(sqlstate: str | None) -> bool:
-    return sqlstate is not None and sqlstate.startswith(_ELSEWHERE_CLASSES)
-
-
-def _is_duplicate(error: BaseException, key: object | None) -> bool:
-    """Whether the database names the idempotency key as the one it has already."""
-    if key is None or not isinstance(error, psycopg.errors.UniqueViolation):
-        return False
-    detail = error.diag.message_detail or ""
-    return f"({key})" in detail
+def _question(key: Key) -> tuple[sql.Composed, tuple[object, ...]]:
+    """The snapshot is taken before confirm() runs, so a row that was seen is a row of the confirmed writer."""
+    match = sql.SQL(" AND ").join(sql.SQL("{} = %s").format(sql.Identifier(name)) for name in key.columns)
+    table = sql.Identifier(*key.table.split("."))
+    return _ASKED.format(table, match), tuple(key.columns.values())

@@ -96,7 +96,7 @@ class AwareClient:
     def attempt(self, transfer: Transfer) -> Reply:
         outcome = self._client.transact(
             lambda session: workload.write(session, transfer, self._name),
-            key=transfer.key,
+            key=farshore_client.Key("ledger.transfer", {"id": transfer.key}),
             deadline_s=self._deadline_s,
             pipeline=True,
         )
