@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 from farshore.core.authority import Authority, Phase
 from farshore.core.decide import Step, decide
-from farshore.core.errors import UnknownOutcomeError
-from farshore.core.facts import Facts, GlobalCluster, Observation, Server
+from farshore.core.errors import MoveRefusedError, UnknownOutcomeError
+from farshore.core.facts import Drained, Facts, GlobalCluster, Now, Observation, Reply, Server
 from farshore.core.lease import Watch, watch
 from farshore.core.pace import rest_ms
 from farshore.core.profile import Mode, Profile
@@ -19,9 +19,6 @@ from farshore.core.transitions import Action
 from farshore.log import log
 from farshore.names import Names
 from farshore.ports import Clock, Cloud, Database, Journal, Page, Publisher, Sighting
-
-_MOVING = (Phase.CLAIMED, Phase.PROMOTING)
-
 
 Background = Callable[[str, Callable[[], None]], None]
 """Starts named work without waiting for it."""
@@ -83,9 +80,12 @@ class Controller:
         self._read_at_wall_ms = 0
         self._cluster: GlobalCluster | None = None
         self._described_at_ms: int | None = None
+        self._cluster_since_ms = 0
         self._neighbour: tuple[Server, int] | None = None
         self._published: tuple[bool, int] | None = None
         self._sent: tuple[int, int] | None = None
+        self._reply: tuple[Reply, int] | None = None
+        self._drained: Drained | None = None
         self._kept_version = 0
         self._told = ""
         self._describing = Errand("describe", self._describe, world.background)
@@ -96,9 +96,9 @@ class Controller:
         self._read_if_due()
         facts = self._observe()
         step = decide(self._record, facts, self._world.clock.now(), self._profile, self._mode)
-        self._take(step, facts)
+        taken = self._take(step, facts)
         self._publish()
-        return rest_ms(self._record, facts, self._profile)
+        return rest_ms(self._record, facts, self._profile) if taken else 1
 
     # --- observe -------------------------------------------------------------------------------------------------
 
@@ -106,11 +106,16 @@ class Controller:
         """A process that has just written the record knows it; all others read before they decide."""
         now = self._world.clock.now()
         own_for_ms = self._profile.renew_ms * 3
-        if self._record is not None and self._read_at_ms is not None:
-            leads = self._record.last_event.by == self._process or self._record.holder == self._region
-            if leads and now.mono_ms - self._read_at_ms < own_for_ms:
-                return
+        fresh = self._read_at_ms is not None and now.mono_ms - self._read_at_ms < own_for_ms
+        if self._record is not None and fresh and self._leads(self._record):
+            return
         self._read()
+
+    def _leads(self, record: Authority) -> bool:
+        """Whether the next step is this process's; once it has asked AWS for a switchover, it is the target's."""
+        if record.phase is Phase.PROMOTING and record.plan and record.plan.source == self._region:
+            return self._sent != _intent_of(record)
+        return record.last_event.by == self._process or record.holder == self._region
 
     def _read(self) -> None:
         self.page = self._world.journal.read()
@@ -139,7 +144,10 @@ class Controller:
                 region: self._timed(sighting, now.mono_ms) for region, sighting in sightings.items()
             },
             cluster=self._known_cluster(now.mono_ms),
-            promotion_sent=record is not None and self._sent == _intent_of(record),
+            cluster_unchanged_ms=now.mono_ms - self._cluster_since_ms,
+            move_sent=record is not None and self._sent == _intent_of(record),
+            reply=self._known_reply(now),
+            drained=self._drained,
         )
         servers = self._ask_servers(record, facts)
         moved_on = self._world.clock.now()
@@ -169,7 +177,16 @@ class Controller:
     def _describe(self) -> None:
         """As old as its question: a process frozen over the reply must not take it for news."""
         asked_ms = self._world.clock.now().mono_ms
-        self._cluster, self._described_at_ms = self._world.cloud.describe(), asked_ms
+        cluster = self._world.cloud.describe()
+        if cluster != self._cluster:
+            self._cluster_since_ms = self._world.clock.now().mono_ms
+        self._cluster, self._described_at_ms = cluster, asked_ms
+
+    def _known_reply(self, now: Now) -> Reply | None:
+        if self._reply is None:
+            return None
+        reply, at_ms = self._reply
+        return replace(reply, ago_ms=now.mono_ms - at_ms)
 
     def _ask_servers(self, record: Authority | None, facts: Facts) -> dict[str, Server]:
         """This region's own server at once; the neighbour's only when its keeper is late, and never waited for."""
@@ -201,7 +218,8 @@ class Controller:
 
     # --- record and act ------------------------------------------------------------------------------------------
 
-    def _take(self, step: Step, facts: Facts) -> None:
+    def _take(self, step: Step, facts: Facts) -> bool:
+        """False when somebody else has written the record first."""
         self._tell(step)
         if step.record is not None:
             before = self._record
@@ -212,12 +230,13 @@ class Controller:
                 raise
             if not won:
                 self._read_at_ms = None
-                return
+                return False
             self._accept(step.record)
             now = self._world.clock.now()
             self._read_at_ms, self._read_at_wall_ms = now.mono_ms, now.wall_ms
             self._keep_event(step.record)
         self._act(step.action, facts)
+        return True
 
     def _keep_event(self, record: Authority) -> None:
         """Off the path, by whoever sees it first in the record: its writer may have died or not heard of it."""
@@ -239,8 +258,10 @@ class Controller:
             return
         if action is Action.RENEW and record.holder is not None:
             self._renew(record, record.holder, facts)
-        elif action is Action.PROMOTE:
-            self._promote(record)
+        elif action is Action.DRAIN:
+            self._drain(record)
+        elif action in (Action.PROMOTE, Action.SWITCH):
+            self._move(record, action)
         elif action is Action.FENCE:
             mine = facts.servers[self._region]
             self._world.databases[self._region].fence(mine.epoch, self._profile.renew_ms)
@@ -256,23 +277,40 @@ class Controller:
             profile.lease_ttl_ms // 2,
         )
 
-    def _promote(self, record: Authority) -> None:
-        plan = record.plan
-        if plan is None or plan.intent is None:
+    def _drain(self, record: Authority) -> None:
+        profile = self._profile
+        database = self._world.databases[self._region]
+        lsn = database.drain(record.epoch, profile.barrier_ms, 3 * profile.barrier_ms)
+        self._drained = None if lsn is None else Drained(record.epoch, lsn)
+
+    def _move(self, record: Authority, action: Action) -> None:
+        plan, intent = record.plan, _intent_of(record)
+        if plan is None or plan.intent is None or intent is None:
             return
         target, not_after_ms = plan.target, plan.intent.not_after_ms
-        self._sent = _intent_of(record)
-        self._world.background("promote", lambda: self._send_promotion(target, not_after_ms))
+        cloud = self._world.cloud
+        request = cloud.promote if action is Action.PROMOTE else cloud.switch
+        self._sent = intent
+        self._world.background("move", lambda: self._send(request, target, intent, not_after_ms))
 
-    def _send_promotion(self, target: str, not_after_ms: int) -> None:
+    def _send(
+        self, request: Callable[[str], None], target: str, intent: tuple[int, int], not_after_ms: int
+    ) -> None:
         """The time is looked at last: Lambda may have frozen this process between the record and here (H6)."""
         if self._world.clock.now().wall_ms >= not_after_ms:
-            log("promotion-too-late", target=target)
+            log("move-too-late", target=target)
             return
         try:
-            self._world.cloud.promote(target)
+            request(target)
+        except MoveRefusedError as error:
+            log("move-refused", target=target, error=str(error))
+            reply = Reply(*intent, accepted=False, ago_ms=0, words=str(error))
         except UnknownOutcomeError as error:
-            log("promotion-reply-missing", target=target, error=str(error))
+            log("move-reply-missing", target=target, error=str(error))
+            return
+        else:
+            reply = Reply(*intent, accepted=True, ago_ms=0)
+        self._reply = (reply, self._world.clock.now().mono_ms)
 
     # --- tell ----------------------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ class Settings:
     """`nameserver` (host:port) replaces the system's resolver where that one cannot see the private zone.
 
     `lag_alert_ms`: the replication lag above which people are told.
+    `two_person` puts a failover that a person wants before a second one.
     """
 
     region: str
@@ -34,6 +35,7 @@ class Settings:
     sslrootcert: str
     nameserver: str | None
     lag_alert_ms: int = 5000
+    two_person: bool = False
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -44,16 +46,20 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         standby_region=environ.get("FARSHORE_STANDBY_REGION", "us-west-2"),
         witness_region=environ.get("FARSHORE_WITNESS_REGION", "us-east-2"),
     )
+    profile = _profile(environ)
+    mode = cast("Mode", _one_of(environ, "FARSHORE_MODE", get_args(Mode), "approve"))
+    profile.check_mode(mode)
     return Settings(
         region=environ.get("FARSHORE_REGION") or _needed(environ, "AWS_REGION"),
         names=names,
-        profile=_profile(environ),
-        mode=cast("Mode", _one_of(environ, "FARSHORE_MODE", get_args(Mode), "approve")),
+        profile=profile,
+        mode=mode,
         endpoints=_endpoints(environ, names),
         port=_port(environ.get("FARSHORE_PORT", "5432")),
         dbname=environ.get("FARSHORE_DBNAME", "postgres"),
         sslrootcert=_needed(environ, "FARSHORE_SSLROOTCERT"),
         nameserver=environ.get("FARSHORE_NAMESERVER") or None,
+        two_person=_one_of(environ, "FARSHORE_TWO_PERSON", ("no", "yes"), "no") == "yes",
         lag_alert_ms=_lag_alert(environ.get("FARSHORE_LAG_ALERT_MS", "5000")),
     )
 

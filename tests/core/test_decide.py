@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from farshore.core import decide as decide_module
-from farshore.core.authority import Authority, Event, Intent, Phase, Plan, PlanKind
+from farshore.core.authority import Authority, Event, Intent, Phase, Plan, PlanKind, Quiet
 from farshore.core.decide import decide
 from farshore.core.errors import InvariantError
 from farshore.core.facts import Endpoints, Facts, GlobalCluster, Now, Observation, Server
@@ -30,7 +30,9 @@ HELD = Authority(
     plan=None,
     last_event=Event(1, 1, 4, Phase.HELD, HOME, "first-boot", "a test", "p"),
 )
-PLAN = Plan("failover-5", PlanKind.FAILOVER, HOME, STANDBY, "p", "region lost", NOW.wall_ms - 2000, 20)
+PLAN = Plan(
+    "failover-5", PlanKind.FAILOVER, HOME, STANDBY, "p", "region lost", NOW.wall_ms - 2000, 20, from_epoch=4
+)
 CLAIMED = dataclasses.replace(HELD, epoch=5, phase=Phase.CLAIMED, holder=None, plan=PLAN)
 INTENT = Intent(not_after_ms=NOW.wall_ms + 3000, attempt=1)
 PROMOTING = dataclasses.replace(CLAIMED, phase=Phase.PROMOTING, plan=dataclasses.replace(PLAN, intent=INTENT))
@@ -120,14 +122,20 @@ def test_no_claim_when(changes):
     assert (taken.name, taken.record, taken.action) == ("wait", None, Action.NOTHING)
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [{"mode": "approve"}, {"mode": "manual"}, {"paused": True}, {"lag_ms": None}, {"lag_ms": 60_000}],
-    ids=str,
-)
-def test_no_claim_with_a_record_like(changes):
+QUIET = Quiet(4, 1, HOME, NOW.wall_ms + 1)
+
+
+@pytest.mark.parametrize("changes", [{"mode": "manual"}, {"paused": True}, {"quiet": QUIET}], ids=str)
+def test_nothing_happens_with_a_record_like(changes):
     taken = step(dataclasses.replace(HELD, **changes), LOST)
     assert (taken.name, taken.record) == ("wait", None)
+
+
+@pytest.mark.parametrize("changes", [{"mode": "approve"}, {"lag_ms": None}, {"lag_ms": 60_000}], ids=str)
+def test_a_person_is_asked_with_a_record_like(changes):
+    taken = step(dataclasses.replace(HELD, **changes), LOST)
+    assert (taken.name, taken.action, taken.record.epoch) == ("propose", Action.NOTHING, 4)
+    assert step(taken.record, LOST).name == "wait", "it is proposed once"
 
 
 # --- renewals ------------------------------------------------------------------------------------------------------
@@ -194,13 +202,13 @@ def test_both_the_control_plane_and_the_server_must_say_that_the_target_writes()
         {"servers": {STANDBY: READER}},
         {"servers": {}},
     ):
-        taken = step(PROMOTING, LOST, promotion_sent=True, **{**promoted, **missing})
+        taken = step(PROMOTING, LOST, move_sent=True, **{**promoted, **missing})
         assert taken.record is None, missing
 
 
 def test_a_promotion_is_sent_once_and_only_in_its_time():
     assert step(PROMOTING, LOST).name == "promote-again"
-    assert step(PROMOTING, LOST, promotion_sent=True).action is Action.NOTHING
+    assert step(PROMOTING, LOST, move_sent=True).action is Action.NOTHING
     assert step(PROMOTING, LOST, cluster=None).action is Action.NOTHING
     assert (
         step(PROMOTING, LOST, cluster=GlobalCluster(HOME, "failing-over", synchronized=False)).name == "wait"
@@ -240,7 +248,9 @@ def test_a_role_moved_outside_is_adopted():
         {"cluster": GlobalCluster(STANDBY, "switching-over", synchronized=True)},
     ):
         assert step(HELD, ADOPTER, **missing).name != "role-moved-outside", missing
-    assert step(dataclasses.replace(HELD, paused=True), ADOPTER).name != "role-moved-outside"
+    assert step(dataclasses.replace(HELD, paused=True), ADOPTER).name == "role-moved-outside", (
+        "whoever moved it by hand during a pause wants somebody to write"
+    )
 
 
 def test_a_zombie_is_fenced_and_never_adopted():

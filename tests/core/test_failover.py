@@ -63,9 +63,10 @@ def test_the_old_writer_that_comes_back_is_fenced_and_never_holds_again():
     run(world, actors, 6000, one_writer(world))
     world.lost.clear()
     actors[HOME] = Actor(world.controller(HOME, "back"), due_ms=6000)
+    run(world, actors, 7500, one_writer(world))
+    assert world.servers[HOME].fenced
     run(world, actors, 9000, one_writer(world))
     assert world.record.holder == STANDBY
-    assert world.servers[HOME].fenced
     assert not world.servers[HOME].may_write()
 
 

@@ -84,7 +84,7 @@ class Trouble:
 
     def _slow_background(self, background):
         def start(name, work):
-            if name == "promote" and self.late.maybe(work, 20_000):
+            if name == "move" and self.late.maybe(work, 20_000):
                 return
             background(name, work)
 
@@ -128,6 +128,12 @@ class Trouble:
             except ProcessCrashed:
                 self.start(self.dice.choice((HOME, STANDBY)))
 
+    def console_failover(self) -> None:
+        """Somebody fails over in the console; AWS offers only a member that follows."""
+        servers = self.world.servers
+        if self.world.lost == {HOME} and self.world.writer == HOME and servers[STANDBY].in_recovery:
+            servers[STANDBY].in_recovery, servers[HOME].stale, self.world.writer = False, True, STANDBY
+
     def something(self) -> None:
         region = self.dice.choice((HOME, STANDBY))
         match self.dice.randrange(6):
@@ -140,10 +146,7 @@ class Trouble:
             case 3:
                 self.actors[region].due_ms = self.world.clock.mono_ms + self.dice.randrange(8000)
             case 5:
-                if (
-                    self.world.lost == {HOME} and self.world.writer == HOME
-                ):  # somebody fails over in the console
-                    self.world.servers[STANDBY].in_recovery, self.world.writer = False, STANDBY
+                self.console_failover()
             case 4:
                 self.world.servers[region].lag_ms = self.dice.choice((None, 5, 20, 9000))
 

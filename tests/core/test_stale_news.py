@@ -89,7 +89,7 @@ def test_a_promotion_frozen_on_its_way_is_not_sent_after_its_time():
     controller = actors[STANDBY].controller
     controller._world = dataclasses.replace(
         controller._world,
-        background=lambda name, work: frozen.append(work) if name == "promote" else work(),
+        background=lambda name, work: frozen.append(work) if name == "move" else work(),
     )
     world.lost.add(HOME)
     run(world, actors, 5500, one_writer(world))
@@ -264,11 +264,11 @@ def test_whoever_lost_the_compare_and_set_does_nothing():
 
 
 def test_a_new_reason_for_waiting_is_told(capsys):
-    """The region is lost and a person must approve: the log must say so, once."""
+    """The region is lost and nobody may act but a person: the log must say so, once."""
     world = SimWorld()
     actors = start(world)
     run(world, actors, 3000, one_writer(world))
-    world.record = dataclasses.replace(world.record, version=world.record.version + 1, mode="approve")
+    world.record = dataclasses.replace(world.record, version=world.record.version + 1, mode="manual")
     world.lost.add(HOME)
     run(world, actors, 9000, one_writer(world))
-    assert capsys.readouterr().out.count("mode is approve: a person must approve") == 1
+    assert capsys.readouterr().out.count("mode is manual: a person must approve") == 1

@@ -1,7 +1,8 @@
 """Stories: each file in transcripts/ is a list of commands and what farshore said and did, in order.
 
 Commands: `run MS`, `lose REGION`, `heal REGION`, `kill REGION controller`, `start REGION controller`,
-`console moves the role to REGION`, `mode MODE`. FARSHORE_REWRITE=1 writes the answers anew: read the diff.
+`console moves the role to REGION`, `mode MODE`, `aws ok|refused|cancelled|...`, and what people ask for:
+`switchover REGION`, `failover REGION`, `approve`, `abort`, `pause`, `resume`, `account REGION`. FARSHORE_REWRITE=1 writes the answers anew: read the diff.
 """
 
 import dataclasses
@@ -10,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from farshore.simulate.world import HOME, STANDBY, Actor, SimWorld, run
+from farshore.core import requests
+from farshore.core.authority import Evidence
+from farshore.core.errors import RefusedError
+from farshore.simulate.world import HOME, STANDBY, Actor, SimCloud, SimJournal, SimWorld, run
 
 TRANSCRIPTS = sorted((Path(__file__).parent / "transcripts").glob("*.txt"))
 
@@ -52,10 +56,39 @@ class Story:
                 for server in world.servers.values():
                     server.in_recovery = server.region != region
                 world.writer = region
+            case ["aws", answer]:
+                world.aws = lambda: answer.replace("-", " ")
+            case ["switchover" | "failover" | "approve" | "abort" | "pause" | "resume" | "account", *_]:
+                return self.ask(command)
             case ["mode", mode]:
                 world.record = dataclasses.replace(world.record, version=world.record.version + 1, mode=mode)
             case _:
                 raise AssertionError(f"no such command: {command}")
+        return self.news()
+
+    def ask(self, command):
+        """By the same journal as everybody; a refusal is told and changes nothing."""
+        world, record = self.world, self.world.record
+        asked = requests.Asked("alice", world.clock.now(), world.profile)
+        try:
+            match command.split():
+                case ["switchover", region]:
+                    cluster = SimCloud(world, region).describe()
+                    after = requests.switchover(record, cluster, region, asked)
+                case ["failover", region]:
+                    statement = requests.loss_statement(record, world.profile)
+                    after = requests.failover(record, region, statement, asked)
+                case ["approve"]:
+                    after = requests.approve(record, None, asked, second_person=True)
+                case ["account", region]:
+                    owed = next(a for a in record.aftermaths if a.region == region)
+                    settled = dataclasses.replace(owed, evidence=Evidence.SAVED, orphans_open=0)
+                    after = requests.account(record, settled, asked)
+                case [verb]:
+                    after = getattr(requests, verb)(record, asked)
+        except RefusedError as error:
+            return [f"refused: {error}", *self.news()]
+        assert SimJournal(world, HOME if STANDBY in world.lost else STANDBY).compare_and_set(record, after)
         return self.news()
 
     def news(self):

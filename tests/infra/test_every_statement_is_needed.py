@@ -32,6 +32,7 @@ FLOW_LOGS = "https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role
 TABLE = "arn:aws:dynamodb:{region}:{account}:table/farshore-authority-demo"
 GLOBAL = "arn:aws:rds::{account}:global-cluster:aurora-global-demo"
 CLUSTER = "arn:aws:rds:{region}:{account}:cluster:{side}-aurora-cluster-demo"
+OTHER_CLUSTER = "arn:aws:rds:{other_region}:{account}:cluster:{other}-aurora-cluster-demo"
 CONTROLLER_SECRET = "arn:aws:secretsmanager:{region}:{account}:secret:farshore-controller-demo-AbCdEf"
 MASTER_SECRET = "arn:aws:secretsmanager:{region}:{account}:secret:aurora-master-password-demo-AbCdEf"
 KEY = "arn:aws:kms:{region}:{account}:key/farshore-{side}-keys-data"
@@ -115,7 +116,13 @@ CALLS = [
         CONTROLLER,
         "rds:FailoverGlobalCluster",
         (GLOBAL, CLUSTER),
-        ("src/farshore/aws/global_cluster.py", "self._mover.failover_global_cluster("),
+        ("src/farshore/aws/global_cluster.py", "self._mover.failover_global_cluster"),
+    ),
+    Call(
+        CONTROLLER,
+        "rds:SwitchoverGlobalCluster",
+        (GLOBAL, OTHER_CLUSTER),
+        ("src/farshore/aws/global_cluster.py", "self._mover.switchover_global_cluster"),
     ),
     Call(
         ROTATOR,

@@ -3,12 +3,15 @@
 https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_FailoverGlobalCluster.html
 """
 
+from collections.abc import Callable
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, EndpointConnectionError
 
-from farshore.core.errors import UnknownOutcomeError
+from farshore.core.errors import MoveRefusedError, UnknownOutcomeError
 from farshore.core.facts import GlobalCluster
+
+_REFUSALS, _FAILURES = 400, 500
 
 
 def region_of(arn: str) -> str:
@@ -46,13 +49,28 @@ class AuroraGlobalCluster:
         )
 
     def promote(self, region: str) -> None:
+        self._move(self._mover.failover_global_cluster, region, AllowDataLoss=True)
+
+    def switch(self, region: str) -> None:
+        self._move(self._mover.switchover_global_cluster, region)
+
+    def _move(self, request: Callable[..., Any], region: str, **more: Any) -> None:
         if region not in self._arns:
             self.describe()
-        try:
-            self._mover.failover_global_cluster(
-                GlobalClusterIdentifier=self._identifier,
-                TargetDbClusterIdentifier=self._arns[region],
-                AllowDataLoss=True,
+        if region not in self._arns:
+            raise MoveRefusedError(
+                f"{region} is not known to be a member of {self._identifier}: nothing was sent."
             )
-        except (BotoCoreError, ClientError, KeyError) as error:
-            raise UnknownOutcomeError(f"FailoverGlobalCluster to {region}: {error!r}") from error
+        try:
+            request(
+                GlobalClusterIdentifier=self._identifier, TargetDbClusterIdentifier=self._arns[region], **more
+            )
+        except ClientError as error:
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+            if _REFUSALS <= status < _FAILURES:
+                raise MoveRefusedError(f"AWS refused to move the writer to {region}: {error}") from error
+            raise UnknownOutcomeError(f"moving the writer to {region}: {error!r}") from error
+        except (EndpointConnectionError, ConnectTimeoutError) as error:
+            raise MoveRefusedError(f"the request to move the writer was never sent: {error}") from error
+        except BotoCoreError as error:
+            raise UnknownOutcomeError(f"moving the writer to {region}: {error!r}") from error

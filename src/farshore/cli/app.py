@@ -3,7 +3,21 @@
 import typer
 
 import farshore
-from farshore.cli import cost, drill, guard, history, lab, orphans, preflight, status, verify
+from farshore.cli import (
+    cost,
+    drill,
+    failover,
+    guard,
+    history,
+    lab,
+    orphans,
+    pause,
+    preflight,
+    reconcile,
+    status,
+    switchover,
+    verify,
+)
 
 app = typer.Typer(
     name="farshore",
@@ -32,7 +46,16 @@ def _root(
 app.command("drill")(drill.drill)
 app.command("status")(status.status)
 app.command("history")(history.history)
+app.command("switchover")(switchover.switchover)
+app.command("failover")(failover.failover)
+app.command("failback")(switchover.failback)
+app.command("approve")(failover.approve)
+app.command("abort")(failover.abort)
+app.command("pause")(pause.pause)
+app.command("resume")(pause.resume)
+app.command("mode")(pause.mode)
 app.command("orphans")(orphans.orphans)
+app.command("reconcile")(reconcile.reconcile)
 app.command("cost")(cost.cost)
 app.command("preflight")(preflight.preflight)
 app.command("verify")(verify.verify)

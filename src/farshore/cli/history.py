@@ -1,14 +1,12 @@
 """farshore history: every move of authority, with its reason."""
 
-import datetime as dt
-import json
 import time
 from typing import Annotated
 
 import typer
 
-from farshore.cli.output import err, out, reported
-from farshore.core.authority import Event
+from farshore.cli.moves import tell
+from farshore.cli.output import err, reported
 from farshore.core.errors import UnknownOutcomeError
 from farshore.settings import from_environment
 from farshore.workshop import Workshop
@@ -31,7 +29,7 @@ def history(
                 for event in journal.history(after_version=max(seen, default=0) - _LATE_VERSIONS):
                     if event.version not in seen:
                         seen.add(event.version)
-                        _print(event, as_json=as_json)
+                        tell(event, as_json=as_json)
             except UnknownOutcomeError as error:
                 if not follow:
                     raise
@@ -39,25 +37,3 @@ def history(
             if not follow:
                 return
             time.sleep(_POLL_S)
-
-
-def _print(event: Event, *, as_json: bool) -> None:
-    if as_json:
-        line = {
-            "version": event.version,
-            "at_unix_ms": event.at_ms,
-            "epoch": event.epoch,
-            "phase": event.phase,
-            "holder": event.holder,
-            "action": event.action,
-            "reason": event.reason,
-            "by": event.by,
-            "detected_at_unix_ms": event.detected_at_ms,
-        }
-        print(json.dumps(line), flush=True)
-        return
-    at = dt.datetime.fromtimestamp(event.at_ms / 1000, dt.UTC).isoformat(timespec="milliseconds")
-    out.print(
-        f"{at}  epoch {event.epoch}  {event.phase:<9}  {event.holder or '-':<10}  {event.reason}",
-        markup=False,
-    )

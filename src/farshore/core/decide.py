@@ -1,14 +1,15 @@
 """observe -> decide -> record -> act. This is `decide`: pure, total, and the only place where steps are chosen."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from farshore.core import health
 from farshore.core.authority import Authority, Event, Phase, PlanKind
+from farshore.core.conditions import View
 from farshore.core.errors import InvariantError
 from farshore.core.facts import Facts, Now
-from farshore.core.invariants import check
 from farshore.core.profile import Mode, Profile
-from farshore.core.transitions import TABLE, Action, View
+from farshore.core.stamp import stamped
+from farshore.core.transitions import TABLE, Action
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,35 +33,28 @@ def decide(record: Authority | None, facts: Facts, now: Now, profile: Profile, m
             after = row.apply(view)
             if after == record:
                 return Step(row.name, None, row.action, reason)
-            after = _stamped(view, after, row.name, reason)
-            check(record, after)
             if after.phase is not row.target:
                 raise InvariantError(f"{row.name} leads to {row.target}, not to {after.phase}")
-            return Step(row.name, after, row.action, reason)
+            return Step(row.name, _stamped(view, after, row.name, reason), row.action, reason)
     return Step("wait", None, Action.NOTHING, _why_waiting(view))
 
 
 def _stamped(view: View, after: Authority, action: str, reason: str) -> Authority:
     before, now = view.record, view.now
-    version = before.version + 1
-    told_before = (before.epoch, before.phase, before.holder, before.degraded, before.plan)
-    if (after.epoch, after.phase, after.holder, after.degraded, after.plan) == told_before:
-        return replace(after, version=version)
     detected_at_ms = None
     if after.plan is not None and after.plan.kind is PlanKind.FAILOVER and before.phase is Phase.HELD:
         detected_at_ms = now.wall_ms - health.loss_known_for_ms(view.facts, after.plan.source, view.profile)
-    event = Event(
-        version=version,
-        at_ms=now.wall_ms,
-        epoch=after.epoch,
-        phase=after.phase,
-        holder=after.holder,
+    plan = after.plan or before.plan
+    return stamped(
+        before,
+        after,
+        now,
         action=action,
         reason=reason,
         by=view.facts.process,
         detected_at_ms=detected_at_ms,
+        ticket=plan.ticket if plan else None,
     )
-    return replace(after, version=version, last_event=event)
 
 
 def _first_boot(facts: Facts, now: Now, mode: Mode) -> Step:
@@ -100,16 +94,31 @@ def _why_no_writer(facts: Facts) -> str:
 
 def _why_waiting(view: View) -> str:
     record, facts, profile = view.record, view.facts, view.profile
-    if record.phase is not Phase.HELD or record.holder is None:
-        return f"{record.phase} in epoch {record.epoch}: waiting for {record.plan.target if record.plan else '?'}"
-    if facts.me == record.holder:
+    if record.plan is not None:
+        return f"{record.phase} in epoch {record.epoch}: {_why_moving_waits(view)}"
+    holder = record.region_of_record
+    if facts.me == holder:
         return (
             f"{facts.me} holds epoch {record.epoch}, but its writer cannot be reached or may not be renewed"
         )
     if not health.lease_lapsed(facts, profile):
-        return f"{record.holder} holds epoch {record.epoch}"
-    if health.observations_fresh(facts, record.holder, profile):
-        return f"the lease of {record.holder} has lapsed but its monitor is alive: an in-region failover is assumed"
-    if not health.endpoints_unreachable(facts, record.holder, profile):
-        return f"the lease of {record.holder} has lapsed, but not both of its endpoints are known to be unreachable"
-    return f"{record.holder} seems lost, but {health.failover_limitation(record, facts, profile)}"
+        return f"{holder} holds epoch {record.epoch}"
+    if health.observations_fresh(facts, holder, profile):
+        return f"the lease of {holder} has lapsed but its monitor is alive: an in-region failover is assumed"
+    if not health.endpoints_unreachable(facts, holder, profile):
+        return f"the lease of {holder} has lapsed, but not both of its endpoints are known to be unreachable"
+    obstacle = health.failover_obstacle(record, facts, view.now) or health.approval_needed(record, profile)
+    return f"{holder} seems lost, but {obstacle or 'nothing is decided yet'}"
+
+
+def _why_moving_waits(view: View) -> str:
+    plan, facts = view.plan, view.facts
+    if facts.cluster is None:
+        return f"the global cluster cannot be described from {facts.me}"
+    if facts.cluster.moving is not None:
+        return f"AWS moves the writer ({facts.cluster.moving})"
+    if facts.me != plan.target:
+        return f"waiting for {plan.target}"
+    if view.record.phase is Phase.CLAIMED and not health.lease_certainly_ended(facts, view.profile):
+        return f"the lease of {plan.source} may run for {view.profile.lease_wait_ms - facts.lease_unchanged_ms} ms yet"
+    return f"{facts.cluster.writer_region} is the writer by AWS's word; waiting for {plan.source}"

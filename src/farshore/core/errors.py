@@ -28,5 +28,9 @@ class UnknownOutcomeError(FarshoreError):
     exit_code = 3
 
 
+class MoveRefusedError(FarshoreError):
+    """AWS has said no to a request to move the writer, or was never asked: nothing was begun."""
+
+
 class InvariantError(FarshoreError):
     """A step would break a promise; nothing was done."""

@@ -41,7 +41,8 @@ class Server:
     """A database server's own word, from one query on its writer endpoint.
 
     `clock_us` is its clock_timestamp(), `clock_step_ms` how far that clock moved against the reader's monotonic
-    clock since the query before, `lag_ms` the smallest RPO lag of its secondaries (None: unknown).
+    clock since the query before, `lag_ms` the smallest RPO lag of its secondaries (None: unknown), `received_lsn`
+    how far the foremost secondary has the log on disk, `writes_per_s` the rate of committed writes.
     """
 
     region: str
@@ -52,6 +53,8 @@ class Server:
     clock_us: int
     lag_ms: int | None
     clock_step_ms: int = 0
+    received_lsn: int | None = None
+    writes_per_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +67,31 @@ class GlobalCluster:
 
 
 @dataclass(frozen=True, slots=True)
+class Drained:
+    """Fence set and barrier passed in `epoch`'s database: no byte of that epoch comes after `lsn`."""
+
+    epoch: int
+    lsn: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What AWS said to this process's request to move the writer; `ago_ms` since it was said."""
+
+    epoch: int
+    attempt: int
+    accepted: bool
+    ago_ms: int
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
-    """`lease_unchanged_ms`: how long this process has seen no renewal, on its monotonic clock (H8)."""
+    """`lease_unchanged_ms`: how long this process has seen no renewal, on its monotonic clock (H8).
+
+    `cluster_unchanged_ms`: how long it has seen the global cluster in this same state; `move_sent`: whether it has
+    itself sent the request that the record intends.
+    """
 
     me: str
     process: str
@@ -73,4 +99,7 @@ class Facts:
     observations: Mapping[str, Observation] = field(default_factory=dict)
     servers: Mapping[str, Server] = field(default_factory=dict)
     cluster: GlobalCluster | None = None
-    promotion_sent: bool = False
+    cluster_unchanged_ms: int = 0
+    move_sent: bool = False
+    reply: Reply | None = None
+    drained: Drained | None = None

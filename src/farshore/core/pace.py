@@ -10,6 +10,8 @@ def rest_ms(record: Authority | None, facts: Facts, profile: Profile) -> int:
         return profile.tick_ms
     if record.phase is Phase.PROMOTING:
         return profile.promotion_poll_ms
+    if record.phase is Phase.DRAINING:
+        return 1 if record.holder == facts.me else profile.promotion_poll_ms
     if record.phase is Phase.CLAIMED:
         left_ms = profile.lease_wait_ms - facts.lease_unchanged_ms
         return max(1, min(profile.tick_ms, left_ms))

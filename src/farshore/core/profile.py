@@ -8,6 +8,11 @@ from farshore.core.units import drifted_up
 
 Mode = Literal["auto", "approve", "manual"]
 
+FUNCTION_LIFE_MS = 170_000
+"""Longest life of a function, which may sleep over its own request."""
+SIGNATURE_LIFE_MS = 300_000
+"""How long AWS accepts a signed request: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html"""
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:
@@ -23,6 +28,12 @@ class Profile:
     request_life_ms     how long after its time a sent promotion may still arrive: a function's longest life (170 s)
                         and that of a request's signature (5 minutes)
     loss_budget_ms      loss bound above which a failover needs a person
+    switchover_lag_ms   lag above which a planned move does not begin: its outage would be that long
+    drain_ms            how long fencing and draining the old writer may take before a planned move is called off
+    barrier_ms          how long transactions past their commit check are waited for before their sessions are ended
+    in_region_budget_ms how long Aurora may take to replace a dead writer within its region (H10)
+    proposal_ttl_ms     how long a proposed failover waits for a person
+    approval_ttl_ms     how long a person's approval holds
     """
 
     name: str
@@ -42,21 +53,55 @@ class Profile:
     claim_ttl_ms: int = 60_000
     intent_not_after_ms: int = 10_000
     request_life_ms: int = 480_000
+    switchover_lag_ms: int = 1000
+    drain_ms: int = 3000
+    barrier_ms: int = 200
+    in_region_budget_ms: int = 180_000
+    proposal_ttl_ms: int = 900_000
+    approval_ttl_ms: int = 600_000
 
     def __post_init__(self) -> None:
-        if self.renew_ms * 3 > self.lease_ttl_ms:
-            raise UsageError(
-                f"lease_ttl_ms = {self.lease_ttl_ms} is shorter than three renewals of {self.renew_ms} ms; "
-                f"set lease_ttl_ms to {self.renew_ms * 3} or more, or renew_ms to {self.lease_ttl_ms // 3} or less."
-            )
-        for setting in ("unreachable_after_ms", "stale_after_ms"):
-            if getattr(self, setting) < 3 * self.probe_ms:
+        """Raise UsageError with the first inequality that the numbers break."""
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if name != "name" and (not isinstance(value, int) or value <= 0):
+                raise UsageError(f"{name} = {value!r} must be a positive number of milliseconds.")
+        for name, least_ms, why in self._least():
+            if getattr(self, name) < least_ms:
                 raise UsageError(
-                    f"{setting} = {getattr(self, setting)} leaves fewer than three probes of {self.probe_ms} ms; "
-                    f"set it to {3 * self.probe_ms} or more."
+                    f"{name} = {getattr(self, name)} is unsafe: {name} >= {why} = {least_ms} must hold; "
+                    f"set {name} to {least_ms} or more."
                 )
-        if self.stall_margin_ms <= 0:
-            raise UsageError(f"stall_margin_ms = {self.stall_margin_ms} must be positive.")
+
+    def _least(self) -> tuple[tuple[str, int, str], ...]:
+        """Each safe combination as (setting, its least value, that value's formula)."""
+        return (
+            ("lease_ttl_ms", 3 * self.renew_ms, "3 x renew_ms"),
+            ("lease_ttl_ms", self.table_timeout_ms, "table_timeout_ms"),
+            ("unreachable_after_ms", 3 * self.probe_ms, "3 x probe_ms"),
+            ("stale_after_ms", 3 * self.probe_ms, "3 x probe_ms"),
+            ("renew_ms", self.tick_ms, "tick_ms"),
+            ("claim_ttl_ms", self.lease_wait_ms, "lease_ttl_ms x (1 + drift) + stall_margin_ms"),
+            ("intent_not_after_ms", 2 * self.table_timeout_ms, "2 x table_timeout_ms"),
+            (
+                "request_life_ms",
+                FUNCTION_LIFE_MS + SIGNATURE_LIFE_MS,
+                "a function's life + a signature's life",
+            ),
+            ("drain_ms", 2 * self.barrier_ms, "2 x barrier_ms"),
+            ("in_region_budget_ms", self.lease_wait_ms, "lease_ttl_ms x (1 + drift) + stall_margin_ms"),
+            ("proposal_ttl_ms", self.lease_wait_ms, "lease_ttl_ms x (1 + drift) + stall_margin_ms"),
+        )
+
+    def check_mode(self, mode: Mode) -> None:
+        """Mode `auto` with a budget below what any failover may lose would never act, so it is refused (H11)."""
+        least_ms = self.loss_bound_ms(0)
+        if mode == "auto" and self.loss_budget_ms < least_ms:
+            raise UsageError(
+                f"mode = auto with loss_budget_ms = {self.loss_budget_ms} would never fail over: an unplanned "
+                f"failover may lose lag + lease_ttl_ms + stall_margin_ms, {least_ms} or more with profile "
+                f"{self.name}; set loss_budget_ms to {least_ms} or more, or mode to approve."
+            )
 
     @property
     def lease_wait_ms(self) -> int:
@@ -83,6 +128,7 @@ FAST = Profile(
     metric_ms=400,
     loss_budget_ms=5000,
     intent_not_after_ms=5000,
+    in_region_budget_ms=20_000,
 )
 
 AWS = Profile(
@@ -99,6 +145,9 @@ AWS = Profile(
     table_timeout_ms=3000,
     metric_ms=20_000,
     loss_budget_ms=30_000,
+    switchover_lag_ms=2000,
+    drain_ms=20_000,
+    barrier_ms=1000,
 )
 
 PROFILES = {profile.name: profile for profile in (FAST, AWS)}

@@ -34,6 +34,7 @@ class FunctionArgs:
     table_arn: pulumi.Input[str]
     global_cluster_arn: pulumi.Input[str]
     cluster_arn: pulumi.Input[str]
+    other_cluster_arn: pulumi.Input[str]
     secret_arns: Sequence[pulumi.Input[str]]
     log_retention_days: int
     after: Sequence[pulumi.Resource] = ()
@@ -81,6 +82,7 @@ class RegionFunction(pulumi.ComponentResource):
             table=args.table_arn,
             global_cluster=args.global_cluster_arn,
             cluster=args.cluster_arn,
+            other_cluster=args.other_cluster_arn,
             secrets=args.secret_arns,
             data_key=args.keys.data.arn,
             log_group=self.log.arn,

@@ -30,6 +30,7 @@ class Grants:
     table: pulumi.Input[str]
     global_cluster: pulumi.Input[str]
     cluster: pulumi.Input[str]
+    other_cluster: pulumi.Input[str]
     secrets: Sequence[pulumi.Input[str]]
     data_key: pulumi.Input[str]
     log_group: pulumi.Input[str]
@@ -62,10 +63,13 @@ def _metrics(site: Site) -> Statement:
 
 
 def _controlling(grants: Grants) -> list[Statement]:
-    """A failover is asked for in the target's region, so each controller may promote its own cluster only."""
+    """A failover is asked for in the target's region, a switchover in the source's: each may promote one cluster."""
     return [
         Statement("Describe", ["rds:DescribeGlobalClusters"], [grants.global_cluster]),
         Statement("Failover", ["rds:FailoverGlobalCluster"], [grants.global_cluster, grants.cluster]),
+        Statement(
+            "Switchover", ["rds:SwitchoverGlobalCluster"], [grants.global_cluster, grants.other_cluster]
+        ),
     ]
 
 

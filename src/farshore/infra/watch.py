@@ -85,6 +85,7 @@ class Watch(pulumi.ComponentResource):
             table_arn=args.authority.arn(region),
             global_cluster_arn=args.database.global_cluster.arn,
             cluster_arn=args.database.of(region).cluster.arn,
+            other_cluster_arn=args.database.of(args.config.names.other(region)).cluster.arn,
             secret_arns=[args.credentials.controller_arn(region)],
             log_retention_days=args.config.log_retention_days,
             after=[*args.region.endpoints.all, *args.after],

@@ -24,6 +24,7 @@ FILES = (
     "monitor",
     "names",
     "ports",
+    "requester",
     "prober",
     "resolve",
     "settings",

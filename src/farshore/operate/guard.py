@@ -117,7 +117,8 @@ def _create_role(connection: psycopg.Connection[dict[str, Any]], credentials: di
         "grant pg_monitor to {}",
         (
             "grant execute on function farshore.grant_epoch(text, bigint), "
-            "farshore.renew(bigint, timestamptz, interval), farshore.fence(bigint), farshore.barrier() to {}"
+            "farshore.renew(bigint, timestamptz, interval), farshore.fence(bigint), farshore.barrier(), "
+            "farshore.drain(bigint, interval) to {}"
         ),
     ):
         connection.execute(sql.SQL(grant).format(role))

@@ -75,7 +75,8 @@ def orphans(workshop: Workshop) -> OrphanReport:
     if record is None or record.holder is None:
         raise RefusedError("no region holds authority now.", "wait for the move to end (`farshore status`).")
     with workshop.admin(workshop.settings.endpoints[record.holder].writer) as survivor:
-        fork = fork_of(survivor)
+        owed = record.aftermaths[-1] if record.aftermaths else None
+        fork = fork_of(survivor, owed.epoch if owed else 0)
         if fork is None:
             return OrphanReport(record.epoch, None, None, True, "no failover has happened", ())
         lost_region = workshop.settings.names.other(fork["region"])
@@ -89,13 +90,20 @@ def orphans(workshop: Workshop) -> OrphanReport:
     return OrphanReport(fork["epoch"], lost_region, snapshot, True, "the old volume was read", found)
 
 
-def fork_of(survivor: Connection) -> dict[str, Any] | None:
-    """The newest epoch that began in another region than the one before: there the histories may part."""
-    return survivor.execute("""
+def fork_of(survivor: Connection, lost_epoch: int = 0) -> dict[str, Any] | None:
+    """Where the histories part: the first epoch after the lost one in another region.
+
+    Without a lost epoch (0), the newest one that began in another region than the one before.
+    """
+    return survivor.execute(
+        """
         select epoch, region, granted_at, snapshot::text, coalesce(replayed_at, 'infinity') as replayed_at
         from (select *, lag(region) over (order by epoch) as region_before from farshore.epochs) e
-        where region_before is not null and region_before <> region order by epoch desc limit 1
-    """).fetchone()
+        where region_before is not null and region_before <> region and epoch > %(lost)s
+        order by case when %(lost)s > 0 then epoch else -epoch end limit 1
+        """,
+        {"lost": lost_epoch},
+    ).fetchone()
 
 
 def compare(old: Connection, survivor: Connection, fork: dict[str, Any]) -> Iterator[Orphan]:

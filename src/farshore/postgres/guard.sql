@@ -165,6 +165,31 @@ begin
     perform pg_catalog.pg_advisory_xact_lock(7041, 1);
 end $$;
 
+-- Behind a fence: waits for transactions past their check as the barrier does, ends the sessions that hold it up for
+-- longer than `patience`, and tells where the log ends then. Null while it is not certain that nothing follows.
+create or replace function farshore.drain(old_epoch bigint, patience interval) returns bigint
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    if not exists (select from farshore.lease where epoch = old_epoch and fenced) then
+        return null;
+    end if;
+    perform set_config('lock_timeout', greatest(1, (date_part('epoch', patience) * 1000)::int)::text, true);
+    begin
+        perform pg_advisory_xact_lock(7041, 1);
+    exception when lock_not_available then
+        perform pg_terminate_backend(pid) from pg_locks
+        where locktype = 'advisory' and classid = 7041 and objid = 1 and objsubid = 2 and granted
+          and pid <> pg_backend_pid();
+        perform pg_advisory_xact_lock(7041, 1);
+    end;
+    if exists (select from pg_prepared_xacts) then
+        return null;
+    end if;
+    return (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint;
+exception when lock_not_available then
+    return null;
+end $$;
+
 -- The epoch in which the commit just made is certain to be the only writer's, or null: treat null as unknown.
 create or replace function farshore.confirm() returns bigint language plpgsql volatile as $$
 begin
@@ -173,5 +198,5 @@ begin
 end $$;
 
 revoke all on function farshore.grant_epoch(text, bigint), farshore.renew(bigint, timestamptz, interval),
-    farshore.fence(bigint), farshore.barrier(), farshore.guard(regclass), farshore.unguard(regclass),
+    farshore.fence(bigint), farshore.barrier(), farshore.drain(bigint, interval), farshore.guard(regclass), farshore.unguard(regclass),
     farshore.set_enforcing(boolean) from public;

@@ -14,7 +14,9 @@ _INSPECT = sql.SQL("""
     select pg_is_in_recovery(), l.epoch, l.fenced, l.enforcing,
            (date_part('epoch', clock_timestamp()) * 1e6)::bigint,
            case when not pg_is_in_recovery() then
-               (select min(rpo_lag_in_msec) from aurora_global_db_status() where rpo_lag_in_msec >= 0) end
+               (select array[min(rpo_lag_in_msec), max(highest_lsn_written)]
+                  from aurora_global_db_status() where rpo_lag_in_msec >= 0) end,
+           case when not pg_is_in_recovery() then pg_snapshot_xmax(pg_current_snapshot())::text::bigint end
     from farshore.lease l
 """)
 _RENEW = sql.SQL("""
@@ -22,6 +24,8 @@ _RENEW = sql.SQL("""
        and farshore.renew(%s, to_timestamp(%s::float8 / 1e6), %s * interval '1 millisecond')
 """)
 _FENCE = sql.SQL("select farshore.fence(%s)")
+_DRAIN = sql.SQL("select farshore.drain(%s, %s * interval '1 millisecond')")
+_RATE_OVER_US = 1_000_000
 
 
 class GuardedDatabase:
@@ -31,6 +35,7 @@ class GuardedDatabase:
         self._region = region
         self._session = session
         self._last_clocks: tuple[int, int, int] | None = None
+        self._writes = WriteRate()
 
     def inspect(self, timeout_ms: int) -> Server | None:
         asked_us = time.monotonic_ns() // 1000
@@ -39,7 +44,8 @@ class GuardedDatabase:
         except DatabaseUnreachableError:
             self._last_clocks = None
             return None
-        in_recovery, epoch, fenced, enforcing, clock_us, lag_ms = row
+        in_recovery, epoch, fenced, enforcing, clock_us, secondary, next_xid = row
+        lag_ms, received_lsn = secondary or (None, None)
         return Server(
             region=self._region,
             in_recovery=in_recovery,
@@ -47,7 +53,9 @@ class GuardedDatabase:
             fenced=fenced,
             enforcing=enforcing,
             clock_us=clock_us,
-            lag_ms=None if lag_ms is None else int(lag_ms),
+            lag_ms=lag_ms,
+            received_lsn=received_lsn,
+            writes_per_s=self._writes.after(next_xid, clock_us),
             clock_step_ms=self._clock_step_ms(clock_us, asked_us, time.monotonic_ns() // 1000),
         )
 
@@ -56,6 +64,16 @@ class GuardedDatabase:
 
     def fence(self, epoch: int, timeout_ms: int) -> bool:
         return self._said_yes(_FENCE, (epoch,), timeout_ms)
+
+    def drain(self, epoch: int, barrier_ms: int, timeout_ms: int) -> int | None:
+        """Fenced in a transaction of its own: whoever asks after it must see the fence, not wait for it."""
+        if not self.fence(epoch, timeout_ms):
+            return None
+        try:
+            lsn = self._session.row(_DRAIN, (epoch, barrier_ms), timeout_ms)[0]
+        except FarshoreError:
+            return None
+        return None if lsn is None else int(lsn)
 
     def _said_yes(self, statement: sql.SQL, values: tuple[object, ...], timeout_ms: int) -> bool:
         try:
@@ -73,3 +91,23 @@ class GuardedDatabase:
         if moved_us > longest_us:
             return (moved_us - longest_us) // 1000
         return min(0, moved_us - shortest_us) // 1000
+
+
+class WriteRate:
+    """Committed write transactions a second, from how fast the server gives out transaction ids."""
+
+    def __init__(self) -> None:
+        self._since: tuple[int, int] | None = None
+        self._rate: int | None = None
+
+    def after(self, next_xid: int | None, clock_us: int) -> int | None:
+        if next_xid is None:
+            self._since = self._rate = None
+            return None
+        if self._since is None or next_xid < self._since[0]:
+            self._since = (next_xid, clock_us)
+        elapsed_us = clock_us - self._since[1]
+        if elapsed_us >= _RATE_OVER_US:
+            self._rate = (next_xid - self._since[0]) * 1_000_000 // elapsed_us
+            self._since = (next_xid, clock_us)
+        return self._rate

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from farshore.controller import Controller, World
 from farshore.core.authority import Authority, Event
-from farshore.core.errors import UnknownOutcomeError
+from farshore.core.errors import MoveRefusedError, UnknownOutcomeError
 from farshore.core.facts import Endpoints, GlobalCluster, Now, Server
 from farshore.core.profile import FAST, Profile
 from farshore.names import Names
@@ -17,6 +17,9 @@ from farshore.ports import Page, Presence, Sighting
 
 HOME, STANDBY = "us-east-1", "us-west-2"
 PROMOTION_MS = 150
+SWITCHOVER_MS = 300
+LINK_MS = 30
+REJOIN_MS = 2000
 START_WALL_MS = 1_800_000_000_000
 
 
@@ -48,6 +51,8 @@ class SimServer:
     fenced: bool = True
     until_ms: int = -1
     lag_ms: int | None = 20
+    lsn: int = 0
+    stale: bool = False
 
     def may_write(self) -> bool:
         return not self.in_recovery and self.clock.mono_ms < self.until_ms
@@ -61,9 +66,23 @@ class SimServer:
         return True
 
 
+@dataclass(frozen=True)
+class Move:
+    """AWS moving the writer: what was asked, until when it takes, and whether AWS will take it back."""
+
+    target: str
+    until_ms: int
+    planned: bool
+    cancelled: bool = False
+
+
 @dataclass
 class SimWorld:
-    """`before` and `after` are called with the name of each journal write or action: throw to crash there."""
+    """`at_point` is called with the name of each journal write or action: throw to crash there.
+
+    `aws` decides what becomes of a request to move the writer: "ok", "refused", "cancelled", "reply lost" or
+    "request lost". A writer that may write acknowledges one transaction every millisecond.
+    """
 
     profile: Profile = FAST
     names: Names = field(default_factory=lambda: Names("sim"))
@@ -72,9 +91,12 @@ class SimWorld:
     events: list[Event] = field(default_factory=list)
     sightings: dict[str, Sighting] = field(default_factory=dict)
     lost: set[str] = field(default_factory=set)
-    moving_until_ms: int | None = None
-    target: str | None = None
+    move: Move | None = None
     promotions_sent: int = 0
+    switchovers_sent: int = 0
+    aws: Callable[[], str] = lambda: "ok"
+    shipped: list[tuple[int, int, int, bool]] = field(default_factory=list)
+    returned_ms: int | None = None
     at_point: Callable[[str], None] = lambda _point: None
     servers: dict[str, SimServer] = field(init=False)
     writer: str = HOME
@@ -86,10 +108,31 @@ class SimWorld:
         }
 
     def advance(self, milliseconds: int) -> None:
+        for server in self.servers.values():
+            if server.may_write() and server.region not in self.lost:
+                server.lsn += milliseconds
         self.clock.mono_ms += milliseconds
-        if self.moving_until_ms is not None and self.clock.mono_ms >= self.moving_until_ms and self.target:
-            self.servers[self.target].in_recovery = False
-            self.writer, self.moving_until_ms = self.target, None
+        if self.move is not None and self.clock.mono_ms >= self.move.until_ms:
+            self._finish(self.move)
+
+    def _finish(self, move: Move) -> None:
+        """AWS's own rules: a planned move waits for the last byte and is taken back when it cannot have it."""
+        old, new = self.servers[self.writer], self.servers[move.target]
+        self.move = None
+        impossible = move.planned and (bool(self.lost) or new.lsn < old.lsn)
+        if move.cancelled or impossible or move.target in self.lost:
+            return
+        new.in_recovery, self.writer, self.shipped = False, move.target, []
+        if move.planned:
+            old.in_recovery = True
+        else:
+            old.stale = True
+
+    def received_lsn(self, region: str) -> int | None:
+        """How far the other region is, by the word of this one's writer."""
+        other = self.servers[self.names.other(region)]
+        connected = not self.lost and not other.stale and other.in_recovery
+        return other.lsn if connected and not self.servers[region].in_recovery else None
 
     def observe(self, region: str) -> None:
         """What that region's monitor would write now."""
@@ -108,10 +151,23 @@ class SimWorld:
 
     def replicate(self) -> None:
         """Physical replication carries the guard's rows to whoever still streams."""
-        source = self.servers[self.writer]
-        for server in self.servers.values():
-            if server.in_recovery and source.region not in self.lost:
-                server.epoch, server.fenced = source.epoch, source.fenced
+        source, other = self.servers[self.writer], self.servers[self.names.other(self.writer)]
+        if self.lost:
+            self.returned_ms = None
+            return
+        now_ms = self.clock.mono_ms
+        self.shipped.append((now_ms, source.lsn, source.epoch, source.fenced))
+        if other.stale:
+            self._rejoin(other, now_ms)
+        elif other.in_recovery:
+            while self.shipped and self.shipped[0][0] <= now_ms - LINK_MS:
+                _, other.lsn, other.epoch, other.fenced = self.shipped.pop(0)
+
+    def _rejoin(self, server: SimServer, now_ms: int) -> None:
+        """The old writer comes back as a zombie; some time later AWS rebuilds it from the new one."""
+        self.returned_ms = self.returned_ms or now_ms
+        if now_ms - self.returned_ms >= REJOIN_MS:
+            server.stale, server.in_recovery, server.until_ms, self.returned_ms = False, True, -1, None
 
     def controller(self, region: str, process: str) -> Controller:
         return Controller(
@@ -188,7 +244,9 @@ class SimDatabase:
             fenced=server.fenced,
             enforcing=True,
             clock_us=self.world.clock.mono_ms * 1000,
-            lag_ms=server.lag_ms,
+            lag_ms=server.lag_ms if not server.in_recovery else None,
+            received_lsn=self.world.received_lsn(self.region),
+            writes_per_s=10,
         )
 
     def renew(self, region: str, epoch: int, started_us: int, ttl_ms: int, timeout_ms: int) -> bool:  # noqa: ARG002
@@ -205,6 +263,13 @@ class SimDatabase:
         server.fenced, server.until_ms = True, -1
         return True
 
+    def drain(self, epoch: int, barrier_ms: int, timeout_ms: int) -> int | None:  # noqa: ARG002
+        self.world.at_point("before drain")
+        server = self._server()
+        drained = server is not None and not server.in_recovery and self.fence(epoch, timeout_ms)
+        self.world.at_point("after drain")
+        return server.lsn if server is not None and drained else None
+
 
 @dataclass
 class SimCloud:
@@ -212,18 +277,36 @@ class SimCloud:
     region: str
 
     def describe(self) -> GlobalCluster | None:
-        if self.region in self.world.lost:
+        world = self.world
+        if self.region in world.lost:
             return None
-        moving = None if self.world.moving_until_ms is None else "failing-over"
-        return GlobalCluster(self.world.writer, moving, synchronized=not self.world.lost)
+        stale = any(server.stale for server in world.servers.values())
+        moving = None
+        if world.move is not None:
+            moving = "switching-over" if world.move.planned else "failing-over"
+        return GlobalCluster(world.writer, moving, synchronized=not world.lost and not stale)
 
     def promote(self, region: str) -> None:
         self.world.at_point("before promotion is sent")
-        world = self.world
-        if world.moving_until_ms is None and world.writer != region:
-            world.promotions_sent += 1
-            world.target, world.moving_until_ms = region, world.clock.mono_ms + PROMOTION_MS
-        world.at_point("after promotion is sent")
+        self.world.promotions_sent += 1
+        self._ask(region, PROMOTION_MS, planned=False)
+        self.world.at_point("after promotion is sent")
+
+    def switch(self, region: str) -> None:
+        self.world.at_point("before switchover is sent")
+        self.world.switchovers_sent += 1
+        self._ask(region, SWITCHOVER_MS, planned=True)
+        self.world.at_point("after switchover is sent")
+
+    def _ask(self, region: str, takes_ms: int, *, planned: bool) -> None:
+        world, answer = self.world, self.world.aws()
+        if self.region in world.lost or answer == "request lost":
+            raise UnknownOutcomeError("no reply")
+        if answer == "refused" or world.move is not None or world.writer == region:
+            raise MoveRefusedError("AWS said no")
+        world.move = Move(region, world.clock.mono_ms + takes_ms, planned, answer == "cancelled")
+        if answer == "reply lost":
+            raise UnknownOutcomeError("no reply")
 
 
 class SimPublisher:

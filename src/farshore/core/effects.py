@@ -1,0 +1,211 @@
+"""What a row of the table makes of the record. Each keeps the invariants, which are checked again before writing."""
+
+from dataclasses import replace
+
+from farshore.core import health
+from farshore.core.authority import (
+    Aftermath,
+    Authority,
+    Basis,
+    Intent,
+    Phase,
+    Plan,
+    PlanKind,
+    Proposal,
+    Quiet,
+)
+from farshore.core.conditions import View, all_connected
+
+
+def same(view: View) -> Authority:
+    return view.record
+
+
+# --- HELD -------------------------------------------------------------------------------------------------------
+
+
+def renewed(view: View) -> Authority:
+    record = view.record
+    if record.holder is None:
+        raise ValueError(f"renewal without a holder at version {record.version}")
+    return replace(
+        record,
+        renewal_seq=record.renewal_seq + 1,
+        renewed_at_ms=view.now.wall_ms,
+        lag_ms=_lag_ms(view, record.holder),
+        writes_per_s=view.facts.servers[record.holder].writes_per_s,
+    )
+
+
+def _lag_ms(view: View, holder: str) -> int | None:
+    """A lag that the writer cannot tell has grown, at most, by the time since the last renewal (H11)."""
+    record, told_ms = view.record, view.facts.servers[holder].lag_ms
+    if told_ms is not None or record.lag_ms is None:
+        return told_ms
+    return record.lag_ms + max(0, view.now.wall_ms - record.renewed_at_ms)
+
+
+def recovered(view: View) -> Authority:
+    return replace(view.record, degraded=False)
+
+
+def withdrawn(view: View) -> Authority:
+    return replace(view.record, proposal=None)
+
+
+def noted_reply(view: View) -> Authority:
+    return replace(view.record, quiet=None)
+
+
+def proposed_for_loss(view: View) -> Authority:
+    why = health.approval_needed(view.record, view.profile) or "a person must approve"
+    return _proposed(view, Basis.LOST, why)
+
+
+def proposed_for_unhealed(view: View) -> Authority:
+    return _proposed(view, Basis.UNHEALED, "the region's monitor lives, so its loss is one opinion of two")
+
+
+def _proposed(view: View, basis: Basis, reason: str) -> Authority:
+    record, made_at_ms = view.record, view.now.wall_ms
+    proposal = Proposal(
+        proposal_id=f"failover-{record.epoch + 1}-{record.version + 1}",
+        epoch=record.epoch,
+        source=record.region_of_record,
+        target=view.facts.me,
+        basis=basis,
+        requested_by=view.facts.process,
+        reason=reason,
+        loss_bound_ms=health.loss_bound_ms(record, view.profile),
+        loss_transactions=health.loss_transactions(record, view.profile),
+        made_at_ms=made_at_ms,
+        expires_at_ms=made_at_ms + view.profile.proposal_ttl_ms,
+    )
+    return replace(record, proposal=proposal)
+
+
+# --- claims -----------------------------------------------------------------------------------------------------
+
+
+def claimed_lost_source(view: View) -> Authority:
+    return _claimed(view, PlanKind.FAILOVER, "region lost", view.facts.process)
+
+
+def claimed_with_approval(view: View) -> Authority:
+    proposal = view.record.proposal
+    by = proposal.approval.by if proposal and proposal.approval else view.facts.process
+    return _claimed(view, PlanKind.FAILOVER, "region lost, approved by a person", by)
+
+
+def claimed_moved_role(view: View) -> Authority:
+    return _claimed(view, PlanKind.ADOPT, "role moved outside farshore", view.facts.process)
+
+
+def _claimed(view: View, kind: PlanKind, reason: str, by: str) -> Authority:
+    record = view.record
+    plan = Plan(
+        plan_id=f"{kind}-{record.epoch + 1}",
+        kind=kind,
+        source=record.region_of_record,
+        target=view.facts.me,
+        requested_by=by,
+        reason=reason,
+        claimed_at_ms=view.now.wall_ms,
+        lag_ms=record.lag_ms,
+        from_epoch=health.granted_epoch(record),
+        ticket=_ticket(record),
+    )
+    return replace(record, epoch=record.epoch + 1, phase=Phase.CLAIMED, holder=None, plan=plan, proposal=None)
+
+
+def _ticket(record: Authority) -> str | None:
+    if record.plan is not None:
+        return record.plan.ticket
+    approval = record.proposal.approval if record.proposal else None
+    return approval.ticket if approval else None
+
+
+# --- moving -----------------------------------------------------------------------------------------------------
+
+
+def promoting(view: View) -> Authority:
+    """Journalled before the request is sent: who wakes up later knows that it may be on its way."""
+    attempt = view.plan.intent.attempt + 1 if view.plan.intent else 1
+    intent = Intent(
+        not_after_ms=view.now.wall_ms + view.profile.intent_not_after_ms,
+        attempt=attempt,
+        open_until_ms=_open_until_ms(view),
+    )
+    return replace(view.record, phase=Phase.PROMOTING, plan=replace(view.plan, intent=intent))
+
+
+def promoting_drained(view: View) -> Authority:
+    """Fence and barrier stand in place of the wait: the old epoch writes no more, so the new one is claimed here."""
+    done = view.facts.drained
+    if done is None:
+        raise ValueError(f"drained without a drain at version {view.record.version}")
+    intent = Intent(not_after_ms=view.now.wall_ms + view.profile.intent_not_after_ms, attempt=1)
+    plan = replace(view.plan, intent=intent, drained_lsn=done.lsn, expires_at_ms=0)
+    return replace(view.record, epoch=view.record.epoch + 1, phase=Phase.PROMOTING, holder=None, plan=plan)
+
+
+def _open_until_ms(view: View) -> int:
+    """Until when a request of this plan, whose reply this process does not know, may still arrive (H6)."""
+    intent, reply = view.plan.intent, view.facts.reply
+    if intent is None:
+        return 0
+    known = reply is not None and (reply.epoch, reply.attempt) == (view.record.epoch, intent.attempt)
+    last_ms = 0 if known else intent.not_after_ms + view.profile.request_life_ms
+    return max(intent.open_until_ms, last_ms)
+
+
+def _quiet(view: View) -> Quiet | None:
+    until_ms, now_ms, before = _open_until_ms(view), view.now.wall_ms, view.record.quiet
+    if view.plan.intent is None or until_ms <= now_ms:
+        return before if before is not None and before.until_ms > now_ms else None
+    return Quiet(view.record.epoch, view.plan.intent.attempt, view.plan.target, until_ms)
+
+
+def held_by_target(view: View) -> Authority:
+    plan, record = view.plan, view.record
+    parted = plan.kind is PlanKind.FAILOVER or not all_connected(view)
+    unplanned = plan.kind is PlanKind.FAILOVER or (plan.kind is PlanKind.ADOPT and parted)
+    return replace(
+        record,
+        phase=Phase.HELD,
+        holder=plan.target,
+        plan=None,
+        renewal_seq=record.renewal_seq + 1,
+        renewed_at_ms=view.now.wall_ms,
+        degraded=parted,
+        lag_ms=None,
+        writes_per_s=None,
+        quiet=_quiet(view),
+        aftermaths=_accounts(view, unplanned=unplanned),
+    )
+
+
+def _accounts(view: View, *, unplanned: bool) -> tuple[Aftermath, ...]:
+    """An unplanned move opens the account of what it left behind; a failback closes its target's."""
+    plan, accounts = view.plan, view.record.aftermaths
+    if plan.kind is PlanKind.FAILBACK:
+        return tuple(account for account in accounts if account.region != plan.target)
+    return (*accounts, Aftermath(plan.from_epoch, plan.source)) if unplanned else accounts
+
+
+def held_by_source_again(view: View) -> Authority:
+    """A new epoch for the region that is the writer still, so that nothing said in the old one counts (H7, H15)."""
+    plan, record = view.plan, view.record
+    return replace(
+        record,
+        epoch=record.epoch + 1,
+        phase=Phase.HELD,
+        holder=plan.source,
+        plan=None,
+        renewal_seq=record.renewal_seq + 1,
+        renewed_at_ms=view.now.wall_ms,
+        degraded=not all_connected(view),
+        lag_ms=None,
+        writes_per_s=None,
+        quiet=_quiet(view),
+    )

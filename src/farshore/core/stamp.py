@@ -1,0 +1,47 @@
+"""A changed record gets its version; a change that people want to read about gets a line of history too."""
+
+from dataclasses import replace
+
+from farshore.core.authority import Authority, Event
+from farshore.core.facts import Now
+from farshore.core.invariants import check
+
+
+def stamped(
+    before: Authority,
+    after: Authority,
+    now: Now,
+    *,
+    action: str,
+    reason: str,
+    by: str,
+    detected_at_ms: int | None = None,
+    ticket: str | None = None,
+) -> Authority:
+    """Raises InvariantError when the change would break a promise."""
+    version = before.version + 1
+    if _told(before) == _told(after):
+        stamped_after = replace(after, version=version)
+    else:
+        event = Event(
+            version=version,
+            at_ms=now.wall_ms,
+            epoch=after.epoch,
+            phase=after.phase,
+            holder=after.holder,
+            action=action,
+            reason=reason,
+            by=by,
+            detected_at_ms=detected_at_ms,
+            ticket=ticket,
+        )
+        stamped_after = replace(after, version=version, last_event=event)
+    check(before, stamped_after)
+    return stamped_after
+
+
+def _told(record: Authority) -> Authority:
+    """The record without what changes at every renewal, and without bookkeeping."""
+    return replace(
+        record, version=0, renewal_seq=0, renewed_at_ms=0, lag_ms=None, writes_per_s=None, quiet=None
+    )

@@ -1,0 +1,110 @@
+"""What the operator's verbs ask for: a request bound to its arguments, its plan in words, and the requester."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from farshore.aws import caller
+from farshore.aws.clients import client
+from farshore.core import requests
+from farshore.core.authority import Authority, PlanKind
+from farshore.core.errors import RefusedError, UsageError
+from farshore.core.profile import Profile
+from farshore.requester import Build, Person, Requester
+from farshore.workshop import SECRETS_TIMEOUT_MS, Workshop
+
+FOLLOW_MS = 600_000
+
+
+def requester(workshop: Workshop, *, reason: str, ticket: str | None) -> Requester:
+    sts = client("sts", workshop.settings.region, timeout_ms=SECRETS_TIMEOUT_MS)
+    person = Person(caller.arn(sts), reason, ticket)
+    return Requester(workshop.journal, workshop.clock, workshop.settings.profile, person)
+
+
+def target_of(workshop: Workshop, record: Authority, wanted: str | None) -> str:
+    """The region that is meant: the one named, or the other one. Raises UsageError for an unknown one."""
+    names = workshop.settings.names
+    if wanted is not None and wanted not in names.regions:
+        raise UsageError(f"--to {wanted} is not a region of this cluster; use {' or '.join(names.regions)}.")
+    return wanted or names.other(record.region_of_record)
+
+
+def switchover(workshop: Workshop, target: str) -> Build:
+    cluster = workshop.cloud.describe()
+    return lambda record, asked: requests.switchover(record, cluster, target, asked)
+
+
+def failback(workshop: Workshop) -> Build:
+    """A planned move to the home region; refused where nothing has been failed over from."""
+    names, cluster = workshop.settings.names, workshop.cloud.describe()
+
+    def build(record: Authority, asked: requests.Asked) -> Authority:
+        if record.region_of_record == names.home_region:
+            raise RefusedError(f"{names.home_region} is the writer already.", "nothing to do.")
+        return requests.switchover(record, cluster, names.home_region, asked)
+
+    return build
+
+
+def failover(
+    target: str, accepted: requests.Statement, *, second_person: bool, although_healthy: bool
+) -> Build:
+    """`second_person`: it is put before another person; `although_healthy`: also while the lease is being renewed."""
+
+    def build(record: Authority, asked: requests.Asked) -> Authority:
+        if not although_healthy:
+            requests.refuse_if_healthy(record, asked)
+        if second_person:
+            return requests.propose(record, target, asked)
+        return requests.failover(record, target, accepted, asked)
+
+    return build
+
+
+def approve(proposal_id: str | None, *, second_person: bool) -> Build:
+    return lambda record, asked: requests.approve(record, proposal_id, asked, second_person=second_person)
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A plan as it would be journalled, with the longest each stage may take, in ms; `loss` in words."""
+
+    kind: str
+    source: str
+    target: str
+    epoch: int
+    loss: str
+    stages: dict[str, int]
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def outline(before: Authority, after: Authority, profile: Profile) -> Outline:
+    """The stages' bounds come from the profile; what AWS needs is AWS's and not bounded here."""
+    plan = after.plan
+    if plan is None:
+        proposal = after.proposal
+        target = proposal.target if proposal else "-"
+        stated = requests.loss_statement(before, profile)
+        return Outline("proposal", before.region_of_record, target, before.epoch + 1, stated.words, {})
+    unplanned = plan.kind is PlanKind.FAILOVER
+    loss = requests.loss_statement(before, profile).words if unplanned else "nothing"
+    stages = _failover_stages(profile) if unplanned else _planned_stages(profile)
+    return Outline(plan.kind, plan.source, plan.target, before.epoch + 1, loss, stages)
+
+
+def _failover_stages(profile: Profile) -> dict[str, int]:
+    return {
+        "wait until the old lease has certainly ended": profile.lease_wait_ms,
+        "send the request to promote": profile.intent_not_after_ms,
+        "notice the promotion and grant the new epoch": profile.promotion_poll_ms + profile.table_timeout_ms,
+    }
+
+
+def _planned_stages(profile: Profile) -> dict[str, int]:
+    return {
+        "fence and drain the old writer": profile.drain_ms,
+        "have the last byte copied and send the request": profile.intent_not_after_ms,
+        "notice the new writer and grant the new epoch": profile.promotion_poll_ms + profile.table_timeout_ms,
+    }

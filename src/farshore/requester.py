@@ -1,0 +1,99 @@
+"""Putting a person's request into the journal: read, judge (core.requests), compare-and-set; who loses reads again.
+
+It decides nothing, and it waits for nothing in the region being left: any surviving region's table and RDS do.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from farshore.core.authority import Authority, Event, Phase
+from farshore.core.errors import RefusedError, UnknownOutcomeError
+from farshore.core.facts import Now
+from farshore.core.profile import Profile
+from farshore.core.requests import Asked
+from farshore.ports import Clock, Journal
+
+Build = Callable[[Authority, Asked], Authority]
+"""A request of core.requests with its arguments bound; raises RefusedError."""
+
+TRIES = 40
+POLL_MS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """On whose behalf: the caller's ARN, why, and under which ticket."""
+
+    arn: str
+    reason: str = ""
+    ticket: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Requester:
+    journal: Journal
+    clock: Clock
+    profile: Profile
+    person: Person
+
+    def record(self) -> Authority:
+        """Raises RefusedError before the first boot, UnknownOutcomeError without the table."""
+        record = self.journal.read().record
+        if record is None:
+            raise RefusedError(
+                "no authority has been set up yet.",
+                "`farshore guard install`, then see that the controllers run (`farshore status`).",
+            )
+        return record
+
+    def rehearse(self, build: Build) -> Authority:
+        """What the record would be; nothing is written."""
+        return build(self.record(), self.asked())
+
+    def submit(self, build: Build) -> Authority:
+        """The record as written. A renewal that comes between is no answer; a move of somebody else's is one."""
+        for _ in range(TRIES):
+            before = self.record()
+            after = build(before, self.asked())
+            try:
+                if self.journal.compare_and_set(before, after):
+                    self._keep(after.last_event)
+                    return after
+            except UnknownOutcomeError:
+                found = self.record()
+                if found.last_event == after.last_event:
+                    self._keep(after.last_event)
+                    return found
+                if found.version == before.version:
+                    raise
+        raise UnknownOutcomeError(
+            f"the record changed {TRIES} times before the request could be written. State: nothing was asked for. "
+            "Next: repeat."
+        )
+
+    def asked(self) -> Asked:
+        person, now = self.person, self.clock.now()
+        return Asked(person.arn, Now(now.wall_ms, now.mono_ms), self.profile, person.reason, person.ticket)
+
+    def _keep(self, event: Event) -> None:
+        self.journal.put_event(event)
+
+    def follow(self, since: Authority, limit_ms: int) -> Iterator[Authority]:
+        """The record at each change of its story, until nothing moves any more or `limit_ms` have passed.
+
+        The last one given is at rest (HELD, no request without a reply) or the last one seen.
+        """
+        give_up_ms = self.clock.now().mono_ms + limit_ms
+        told = since.last_event.version
+        while self.clock.now().mono_ms < give_up_ms:
+            try:
+                record = self.record()
+            except UnknownOutcomeError:
+                self.clock.sleep(POLL_MS)
+                continue
+            if record.last_event.version != told:
+                told = record.last_event.version
+                yield record
+            if record.phase is Phase.HELD and record.quiet is None:
+                return
+            self.clock.sleep(POLL_MS)
