@@ -5,7 +5,9 @@ import pytest
 from botocore.exceptions import ClientError
 from cloudkit import HOME, STANDBY, Links, bundle, client, eventually, make_cloud
 
+from farshore.lab.cloud import service_events
 from farshore.lab.cloud.events import Schedules
+from farshore.lab.postgres import events as rds_events
 
 ROLE = "arn:aws:iam::123456789012:role/runner"
 SOURCE = """
@@ -227,3 +229,47 @@ def test_targets_that_would_not_be_reached_are_refused(east, target):
     with pytest.raises(ClientError) as refused:
         east.put_targets(Rule="no", Targets=[{"Id": "t", **target}])
     assert refused.value.response["Error"]["Code"] == "NotInTheLab"
+
+
+def heard_by(east, queue, source):
+    east.put_rule(Name="pattern", EventPattern=json.dumps({"source": [source]}))
+    east.put_targets(Rule="pattern", Targets=[{"Id": "t", "Arn": queue.arn}])
+
+
+def test_nobody_speaks_in_awss_name(east, queue):
+    heard_by(east, queue, "aws.health")
+    entry = {"Source": "aws.health", "DetailType": "AWS Health Event", "Detail": "{}"}
+    own = entry | {"Source": "farshore"}
+    answer = east.put_events(Entries=[entry, own])
+    assert answer["FailedEntryCount"] == 1
+    assert [one.get("ErrorCode") for one in answer["Entries"]] == ["NotAuthorizedForSourceException", None]
+    assert queue.messages() == []
+
+
+def test_what_happens_to_a_database_is_told_on_its_regions_bus(running, east, queue):
+    heard_by(east, queue, "aws.rds")
+    service_events.hear_rds(rds_events.event(73, HOME, "some-cluster", instance="i-2"))
+    service_events.hear_rds(rds_events.event(73, STANDBY, "some-cluster", instance="i-2"))
+    (event,) = eventually(queue.messages)
+    assert (event["detail-type"], event["region"]) == ("RDS DB Cluster Event", HOME)
+    assert event["detail"]["EventID"] == "RDS-EVENT-0073"
+    assert event["detail"]["SourceArn"].endswith(":cluster:some-cluster")
+    assert event["time"].endswith("Z")
+
+
+def test_a_regions_health_is_told_there_and_in_its_backup_region(running, east, queue):
+    heard_by(east, queue, "aws.health")
+    assert service_events.publish_health(STANDBY) == [STANDBY, HOME]
+    assert service_events.publish_health(HOME) == [HOME, STANDBY]
+    eventually(lambda: len(queue.messages()) == 2)
+    assert [event["detail"]["eventRegion"] for event in queue.seen] == [STANDBY, HOME]
+    assert {event["detail"]["eventTypeCategory"] for event in queue.seen} == {"issue"}
+
+
+def test_a_lost_region_hears_nothing(running, east, queue):
+    _, links = running
+    heard_by(east, queue, "aws.health")
+    links.lost_regions.add(HOME)
+    service_events.publish_health(HOME)
+    links.lost_regions.clear()
+    assert queue.messages() == []

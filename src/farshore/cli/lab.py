@@ -245,6 +245,12 @@ def heal(region: str, *, lab: Which = None, as_json: Json = False) -> None:
 
 
 @fault_app.command()
+def health(region: str, *, lab: Which = None, as_json: Json = False) -> None:
+    """Let AWS Health say that RDS has an issue in REGION: an opinion, and nothing else happens."""
+    _fault("health", region, lab, as_json=as_json)
+
+
+@fault_app.command()
 def stall(seconds: float, *, lab: Which = None, as_json: Json = False) -> None:
     """Stall every WAN link: nothing arrives for SECONDS, then all of it. Heals by itself."""
     _order({"fault": "stall", "seconds": seconds}, lab, as_json=as_json)

@@ -18,7 +18,7 @@ from farshore.core.errors import FarshoreError, UnknownOutcomeError, UsageError
 from farshore.core.profile import PROFILES
 from farshore.lab import control, environment, setup
 from farshore.lab.addresses import Addresses
-from farshore.lab.cloud import cloudwatch, rds, route53, sns
+from farshore.lab.cloud import cloudwatch, rds, route53, service_events, sns
 from farshore.lab.cloud.aurora_metrics import AuroraMetrics
 from farshore.lab.cloud.gateway import Cloud
 from farshore.lab.cloud.mailbox import Mailbox
@@ -153,6 +153,7 @@ class Lab:
         )
         self.cloud.start()
         closing.callback(self.cloud.close)
+        self.fleet.on_event.append(service_events.hear_rds)
         for evaluator in (self.alarms, self.health, aurora):
             evaluator.start()
             closing.callback(evaluator.close)
@@ -223,10 +224,9 @@ class Lab:
             case {"order": "resident", "region": region, "pid": int(pid)}:
                 self.residents.add(self._region(region), pid)
                 return {}
-            case {"order": "fault", "fault": "region-loss", "region": region}:
-                return self._lose(self._region(region))
-            case {"order": "fault", "fault": "heal", "region": region}:
-                return self._heal(self._region(region))
+            case {"order": "fault", "fault": "region-loss" | "heal" | "health" as what, "region": region}:
+                befall = {"region-loss": self._lose, "heal": self._heal, "health": self._say_ill}[what]
+                return befall(self._region(region))
             case {"order": "fault", "fault": "stall", "seconds": float(seconds)}:
                 return self._stall(seconds)
             case {"order": "fault", "fault": "cut" | "join" as what, "places": [str(a), str(b)]}:
@@ -262,6 +262,11 @@ class Lab:
                 "connections": connections,
             },
         }
+
+    def _say_ill(self, region: str) -> control.Order:
+        """AWS Health speaks of an issue in a region, whatever is true."""
+        heard_in = service_events.publish_health(region)
+        return {"fault": "health", "region": region, "heard_in": heard_in, "at_unix_ns": time.time_ns()}
 
     def _stall(self, seconds: float) -> control.Order:
         """Nothing is delivered on any WAN link for a while; what was sent arrives afterwards."""
