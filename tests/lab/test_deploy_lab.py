@@ -14,7 +14,8 @@ from farshore.lab.deploy.checkpoint import Checkpoint
 from farshore.lab.deploy.kinds import Clients, Old
 from farshore.lab.deploy.provisioners import KINDS
 from farshore.lab.deploy.run import SCRATCH
-from farshore.lab.lab import Lab, Options
+from farshore.lab.lab import Lab
+from farshore.lab.options import Options
 
 pytestmark = pytest.mark.lab
 HOME, STANDBY, WITNESS = "us-east-1", "us-west-2", "us-east-2"

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +11,7 @@ import typer
 from farshore.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from farshore.lab.lab import Options
+    from farshore.lab.options import Options
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +42,9 @@ class Typed:
 
     def checked(self) -> "Options":
         """Raises UsageError for what the lab does not take, and when the lab is not installed."""
-        try:
-            import moto  # noqa: F401
-        except ImportError as error:
-            raise UsageError("the lab is an extra: pip install 'farshore[lab]'.") from error
-        from farshore.lab.lab import Options
+        if any(find_spec(needed) is None for needed in ("moto", "psutil")):
+            raise UsageError("the lab is an extra: pip install 'farshore[lab]'.")
+        from farshore.lab.options import Options
 
         ttl_s = self.ttl if self.ttl is not None else 1 if self.profile == "fast" else 60
         return Options(

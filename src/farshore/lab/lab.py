@@ -9,13 +9,11 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Any
 
 import boto3
 
 from farshore.core.errors import FarshoreError, UnknownOutcomeError, UsageError
-from farshore.core.profile import PROFILES
 from farshore.lab import control, environment, setup
 from farshore.lab.addresses import Addresses
 from farshore.lab.cloud import cloudwatch, rds, route53, service_events, sns
@@ -26,6 +24,7 @@ from farshore.lab.cloud.zones import HealthEvaluator, Zones
 from farshore.lab.directory import LabDirectory
 from farshore.lab.dns import DnsServer
 from farshore.lab.links import LinkTable
+from farshore.lab.options import Options
 from farshore.lab.ports import OUTSIDE, Address
 from farshore.lab.postgres import binaries
 from farshore.lab.postgres.fleet import Fleet
@@ -40,31 +39,6 @@ from farshore.workshop import Workshop
 Tell = Callable[[str], None]
 KEPT_TIMEOUT_S = 60.0
 TOLD_OF = ("aws:rds/cluster:Cluster", "aws:rds/clusterInstance:ClusterInstance")
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """`cadence` speeds up AWS's own evaluation loops only; at 1 they are AWS's."""
-
-    name: str
-    profile: str = "fast"
-    cadence: int = 60
-    seed: int = 1
-    ttl_s: int = 1
-    postgres: str | None = None
-    one_way_ms: float = 30.0
-    jitter_ms: float = 3.0
-
-    def __post_init__(self) -> None:
-        if self.profile not in PROFILES:
-            raise UsageError(f"--profile {self.profile!r}: use one of {', '.join(PROFILES)}.")
-        for option, value, least in (
-            ("--cadence", self.cadence, 1),
-            ("--ttl", self.ttl_s, 1),
-            ("--seed", self.seed, 0),
-        ):
-            if value < least:
-                raise UsageError(f"{option} {value}: use {least} or more.")
 
 
 class Lab:
