@@ -3,6 +3,22 @@
 from dataclasses import dataclass
 
 
+ALARMS = (
+    "cpu",
+    "storage",
+    "local-storage",
+    "lag",
+    "lag-unknown",
+    "controller-deadlock",
+    "monitor-stopped",
+    "monitor-failing",
+    "controller-stopped",
+    "controller-failing",
+    "dead-letters",
+)
+"""What each region has alarms about, beside the one that steers DNS."""
+
+
 @dataclass(frozen=True, slots=True)
 class Names:
     """Names of one deployment; `suffix` is ENVIRONMENT_SUFFIX, lower case letters, digits and hyphens."""

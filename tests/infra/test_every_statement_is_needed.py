@@ -27,6 +27,7 @@ LAMBDA_NETWORK = "https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc
 DEAD_LETTERS = "https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html"
 ROTATING = "https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotating-secrets-required-permissions-function.html"
 SECRET_KEY = "https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html"
+TOPIC_KEY = "https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html"
 FLOW_LOGS = "https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html"
 
 TABLE = "arn:aws:dynamodb:{region}:{account}:table/farshore-authority-demo"
@@ -36,6 +37,8 @@ OTHER_CLUSTER = "arn:aws:rds:{other_region}:{account}:cluster:{other}-aurora-clu
 CONTROLLER_SECRET = "arn:aws:secretsmanager:{region}:{account}:secret:farshore-controller-demo-AbCdEf"
 MASTER_SECRET = "arn:aws:secretsmanager:{region}:{account}:secret:aurora-master-password-demo-AbCdEf"
 KEY = "arn:aws:kms:{region}:{account}:key/farshore-{side}-keys-data"
+ALERTS_KEY = "arn:aws:kms:{region}:{account}:key/farshore-{side}-keys-alerts"
+TOPIC = "arn:aws:sns:{region}:{account}:{side}-alerts-demo"
 LETTERS = "arn:aws:sqs:{region}:{account}:{side}-dead-letters-demo"
 INTERFACE = "arn:aws:ec2:{region}:{account}:network-interface/eni-1"
 FLOW_GROUP = "arn:aws:logs:{region}:{account}:log-group:/farshore/{side}-vpc-demo/flow"
@@ -44,6 +47,7 @@ MONITOR = "arn:aws:lambda:{region}:{account}:function:{side}-monitor-function-de
 ZONE = "arn:aws:route53:::hostedzone/Z0123456789"
 METRICS = {"cloudwatch:namespace": "Farshore/demo"}
 VIA = {"kms:viaservice": "secretsmanager.{region}.amazonaws.com"}
+VIA_SNS = {"kms:viaservice": "sns.{region}.amazonaws.com"}
 RECORD_NAMES = "route53:changeresourcerecordsetsnormalizedrecordnames"
 RECORD = {RECORD_NAMES: "db.farshore-demo.internal"}
 
@@ -96,8 +100,19 @@ CALLS = [
         MONITORS,
         "cloudwatch:PutMetricData",
         ("*",),
-        ("src/farshore/lambdas/monitor.py", "publisher.replication_lag"),
+        ("src/farshore/lambdas/monitor.py", "publisher.lag"),
         METRICS,
+    ),
+    Call(
+        MONITORS,
+        "cloudwatch:GetMetricData",
+        ("*",),
+        ("src/farshore/aws/lag_metric.py", "self._cloudwatch.get_metric_data("),
+    ),
+    Call(MONITORS, "sns:Publish", (TOPIC,), ("src/farshore/aws/alerts.py", "self._sns.publish(")),
+    *(
+        Call(MONITORS, f"kms:{action}", (ALERTS_KEY,), aws(TOPIC_KEY), VIA_SNS)
+        for action in ("Decrypt", "GenerateDataKey")
     ),
     Call(
         LOOPS,
@@ -181,7 +196,11 @@ CALLS = [
         Call(FLOW, f"logs:{action}", (f"{FLOW_GROUP}:log-stream:eni-1-all",), aws(FLOW_LOGS))
         for action in ("CreateLogStream", "PutLogEvents")
     ),
-    Call(FLOW, "logs:DescribeLogStreams", (FLOW_GROUP,), aws(FLOW_LOGS)),
+    *(
+        Call(FLOW, f"logs:{action}", (FLOW_GROUP,), aws(FLOW_LOGS))
+        for action in ("CreateLogGroup", "DescribeLogStreams")
+    ),
+    Call(FLOW, "logs:DescribeLogGroups", ("arn:aws:logs:{region}:{account}:log-group:*",), aws(FLOW_LOGS)),
     Call(
         OPERATIONS,
         "rds:FailoverGlobalCluster",
@@ -238,6 +257,10 @@ CALLS = [
 NEAR_MISSES = [
     (LOOPS, "cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": "AWS/RDS"}),
     (LOOPS, "kms:Decrypt", KEY, {}),
+    (CONTROLLER, "sns:Publish", TOPIC, {}),
+    (MONITORS, "sns:Publish", "arn:aws:sns:{region}:{account}:somebody-elses", {}),
+    (MONITORS, "kms:GenerateDataKey", ALERTS_KEY, {}),
+    (FLOW, "logs:CreateLogGroup", "arn:aws:logs:{region}:{account}:log-group:other", {}),
     (LOOPS, "kms:Decrypt", KEY, {"kms:viaservice": "s3.{region}.amazonaws.com"}),
     (LOOPS, "secretsmanager:GetSecretValue", MASTER_SECRET, {}),
     (FUNCTIONS, "dynamodb:DeleteItem", TABLE, {}),
@@ -271,6 +294,7 @@ WILDCARDS = {
     "Logs": "log-stream:*",
     "Streams": "log-stream:*",
     "Network": ":*/*",
+    "DescribeGroups": "log-group:*",
     "DescribeAlarms": "-*-demo",
     **dict.fromkeys(ANY_RESOURCE, "*"),
 }

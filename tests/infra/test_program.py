@@ -7,8 +7,10 @@ import zipfile
 
 import pytest
 
+from farshore.aws.metrics import LAG_UNKNOWN
 from farshore.infra.engine import major
 from farshore.infra.load import load
+from farshore.names import ALARMS
 from farshore.settings import from_environment
 from infra.recorder import CERTIFICATES, EVERYTHING, ROOT, recorded
 
@@ -96,7 +98,7 @@ def test_functions_find_each_api_inside_their_vpc(plain, region):
     gateway = endpoints.pop("dynamodb")
     assert gateway["vpcEndpointType"] == "Gateway"
     assert len(gateway["routeTableIds"]) == 1
-    assert set(endpoints) == {"rds", "monitoring", "sns", "secretsmanager", "logs"}
+    assert set(endpoints) == {"rds", "monitoring", "sns", "secretsmanager"}
     for endpoint in endpoints.values():
         assert (endpoint["vpcEndpointType"], endpoint["privateDnsEnabled"]) == ("Interface", True)
         assert len(endpoint["subnetIds"]) == 3
@@ -274,7 +276,7 @@ def test_a_function_starts_only_when_it_can_work(plain):
             *in_region(plain.of("VpcEndpoint"), function.region),
             *plain.of("Route"),
         ]
-        assert len(needed) == 10
+        assert len(needed) == 9
         assert {resource.urn for resource in needed} <= function.dependencies
 
 
@@ -287,6 +289,7 @@ def test_the_environment_is_what_the_settings_read(plain):
         assert (settings.profile.name, settings.mode, settings.dbname) == ("aws", "auto", "ledger")
         assert settings.sslrootcert == "/var/task/rds-ca.pem"
         assert settings.nameserver is None
+        assert settings.lag_alert_ms == 5000
 
 
 def test_other_timings_reach_the_functions(production):
@@ -337,20 +340,7 @@ def test_the_same_alarms_in_both_regions(plain, region):
         alarm.inputs["name"].removeprefix(f"{side}-").removesuffix("-alarm-demo"): alarm.inputs
         for alarm in in_region(plain.of("MetricAlarm"), region)
     }
-    assert set(alarms) == {
-        "authority",
-        "cpu",
-        "storage",
-        "local-storage",
-        "lag",
-        "lag-stale",
-        "controller-deadlock",
-        "monitor-stopped",
-        "monitor-failing",
-        "controller-stopped",
-        "controller-failing",
-        "dead-letters",
-    }
+    assert set(alarms) == {"authority", *ALARMS}
     for what, (metric, threshold) in SEED_ALARMS.items():
         assert (alarms[what]["metricName"], alarms[what]["threshold"]) == (metric, threshold)
         assert alarms[what]["dimensions"] == {"DBClusterIdentifier": f"{side}-aurora-cluster-demo"}
@@ -363,14 +353,15 @@ def test_the_same_alarms_in_both_regions(plain, region):
 @pytest.mark.parametrize(("region", "source"), [REGIONS, REGIONS[::-1]])
 def test_lag_is_unknown_when_nobody_says_it(plain, region, source):
     alarms = {a.inputs["name"].split("-", 1)[1]: a.inputs for a in in_region(plain.of("MetricAlarm"), region)}
-    lag, stale = alarms["lag-alarm-demo"], alarms["lag-stale-alarm-demo"]
+    lag, unknown = alarms["lag-alarm-demo"], alarms["lag-unknown-alarm-demo"]
     assert (lag["metricName"], lag["threshold"], lag["dimensions"]["SourceRegion"]) == (
         "AuroraGlobalDBRPOLag",
         5000,
         source,
     )
     assert lag["treatMissingData"] == "notBreaching"
-    assert stale["treatMissingData"] == "breaching"
+    asked = [unknown[key] for key in ("metricName", "statistic", "threshold", "treatMissingData")]
+    assert asked == [LAG_UNKNOWN, "Minimum", 0, "breaching"]
     for stops in ("controller-deadlock", "controller-stopped", "monitor-stopped"):
         assert alarms[f"{stops}-alarm-demo"]["treatMissingData"] == "breaching"
 

@@ -45,7 +45,10 @@ def test_the_inventory_is_what_the_program_deploys():
         ("Aurora db.r5.large", 4 * 730 * 0.29),
         ("Aurora storage", 2 * 100 * 0.10),
         ("Replicated write I/O", 100 * 2.628 * 0.20),
-        ("VPC interface endpoints", 10 * 3 * 730 * 0.01),
+        ("VPC interface endpoints", 8 * 3 * 730 * 0.01),
+        ("CloudWatch custom metrics", 2 * 3 * 0.30),
+        ("CloudWatch PutMetricData", 4 * 3 * 43.8 * 0.01),
+        ("CloudWatch GetMetricData", 2 * 2 * 43.8 * 0.01),
         ("Lambda compute", 4 * (1 + 5 / 60) * 2_628_000 * 0.25 * 0.0000166667),
         ("Authority table writes", (0.2 + 0.4 + 2.0) * 3 * 2.628 * 0.625),
         ("Authority table reads", (1.0 + 2.0) * 2.628 * 0.125),
@@ -86,7 +89,7 @@ def test_a_faster_profile_costs_calls():
     slow, fast = estimate(Assumptions()), estimate(Assumptions(profile="fast"))
     assert what_if(slow, "profile fast") == pytest.approx(fast.total_usd - slow.total_usd)
     assert what_if(fast, "profile aws") == pytest.approx(slow.total_usd - fast.total_usd)
-    assert usd(fast, "CloudWatch PutMetricData") == pytest.approx(5 * 2_628_000 / 1000 * 0.01)
+    assert usd(fast, "CloudWatch PutMetricData") == pytest.approx(10 * 2_628_000 / 1000 * 0.01)
 
 
 def test_other_choices_change_the_total_by_what_they_leave_out():

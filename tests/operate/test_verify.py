@@ -6,7 +6,7 @@ import pytest
 
 from farshore.core.errors import UnknownOutcomeError
 from farshore.core.profile import FAST
-from farshore.names import Names
+from farshore.names import ALARMS, Names
 from farshore.operate import verify
 from farshore.operate.checks import Check, Report, State, looked
 from operate.aws_stub import Aws, refused
@@ -137,20 +137,25 @@ def test_a_monitor_must_reach_every_endpoint(monkeypatch, shop):
 
 
 def test_alarms_that_ring_fail_and_the_one_that_steers_dns_does_not(monkeypatch, shop):
-    def alarm(what, state, suffix="t"):
-        return {"AlarmName": f"primary-{what}-alarm-{suffix}", "StateValue": state}
+    states = {**dict.fromkeys(ALARMS, "OK"), "authority": "ALARM", "storage": "INSUFFICIENT_DATA"}
 
-    alarms = [alarm("cpu", "OK"), alarm("authority", "ALARM"), alarm("storage", "INSUFFICIENT_DATA")]
-    alarms.append(alarm("cpu", "ALARM", suffix="another"))
-    stub(monkeypatch, {("cloudwatch", HOME, "describe_alarms"): {"MetricAlarms": alarms}})
-    assert verify._alarms(shop, HOME) == (True, "1 OK, 1 without enough data yet, in ALARM: none")
-    alarms.append(alarm("lag", "ALARM"))
+    def described(asked):
+        named = {f"primary-{what}-alarm-t": state for what, state in states.items()}
+        assert set(named) <= set(asked["AlarmNames"]), "asked by name, which a narrow role may"
+        return {"MetricAlarms": [{"AlarmName": name, "StateValue": state} for name, state in named.items()]}
+
+    stub(monkeypatch, {("cloudwatch", HOME, "describe_alarms"): described})
+    assert verify._alarms(shop, HOME) == (True, "10 OK, 1 without enough data yet, in ALARM: none")
+    states["lag"] = "ALARM"
     assert verify._alarms(shop, HOME) == (
         False,
-        "1 OK, 1 without enough data yet, in ALARM: primary-lag-alarm-t",
+        "9 OK, 1 without enough data yet, in ALARM: primary-lag-alarm-t",
     )
-    alarms.clear()
-    assert not verify._alarms(shop, HOME)[0]
+    states["lag"] = "OK"
+    del states["cpu"]
+    well, seen = verify._alarms(shop, HOME)
+    assert not well
+    assert seen.endswith("not there: primary-cpu-alarm-t")
 
 
 def test_a_topic_takes_a_message_only_when_asked_to(monkeypatch, shop):

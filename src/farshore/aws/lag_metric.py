@@ -12,13 +12,20 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from farshore.core.lag import Metric
+from farshore.core.profile import Profile
 from farshore.log import log
 from farshore.ports import Clock
 
 NAMES = ("AuroraGlobalDBRPOLag", "AuroraGlobalDBReplicationLag")
 PERIOD_S = 60
 LOOK_BACK_S = 600
+EVERY_MS_MIN = 5000
 _MINUTE_MS = 60_000
+
+
+def every_ms(profile: Profile) -> int:
+    """Pause between two questions: the metrics are a minute's, and asking much oftener learns nothing."""
+    return max(EVERY_MS_MIN, 3 * profile.metric_ms)
 
 
 class LagMetricReader:

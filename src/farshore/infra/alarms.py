@@ -1,7 +1,8 @@
 """What wakes a person in one region. The same alarms stand in both, because roles move and alarms do not.
 
-Aurora's lag metrics exist only where the cluster is a secondary, so their absence is no news; farshore's monitors
-publish the lag that the writer reports in both regions, and there absence is: an unknown lag is never a small one.
+Aurora's lag metrics exist only where the cluster is a secondary, so their absence is no news to the alarm on them;
+farshore's monitors publish in both regions how many readings of the lag are missing, stale, moved or contradicted, and
+there absence is news as well: an unknown lag is never a small one.
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html
 """
 
@@ -12,7 +13,7 @@ from typing import Literal
 import pulumi
 import pulumi_aws as aws
 
-from farshore.aws.metrics import AUTHORITY_HOME, REPLICATION_LAG
+from farshore.aws.metrics import AUTHORITY_HOME, LAG_UNKNOWN
 from farshore.infra.permissions import LOOPS
 from farshore.infra.site import Site, tagged
 
@@ -118,15 +119,14 @@ def _lag(site: Site, thresholds: Thresholds) -> Iterator[Alarm]:
         of=3,
     )
     yield Alarm(
-        "lag-stale",
-        "Nobody knows the replication lag: this region's monitor has read none",
+        "lag-unknown",
+        "A reading of the replication lag is missing, stale, moved or contradicted, or nobody reads it",
         names.metric_namespace,
-        REPLICATION_LAG,
+        LAG_UNKNOWN,
         {"Region": site.region},
-        "SampleCount",
-        below=1,
+        "Minimum",
+        above=0,
         missing="breaching",
-        breaching=5,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from farshore.aws.metrics import AUTHORITY_HOME, REPLICATION_LAG
+from farshore.aws.metrics import AUTHORITY_HOME, LAG_UNKNOWN, REPLICATION_LAG
 from farshore.infra.site import Site
 
 WIDTH, HEIGHT, COLUMNS = 12, 6, 2
@@ -63,6 +63,12 @@ def _widgets(args: DashboardArgs) -> list[tuple[str, dict[str, Any]]]:
                 ["AWS/RDS", "AuroraGlobalDBRPOLag", "DBClusterIdentifier", cluster, "SourceRegion", other],
                 [names.metric_namespace, REPLICATION_LAG, *here],
             ],
+            "Maximum",
+        ),
+        _graph(
+            site,
+            "Readings of the lag that are unknown",
+            [[names.metric_namespace, LAG_UNKNOWN, *here]],
             "Maximum",
         ),
         _graph(site, "CPU (%)", [["AWS/RDS", "CPUUtilization", "DBClusterIdentifier", cluster]]),

@@ -50,7 +50,8 @@ class FlowLogs(pulumi.ComponentResource):
             role=role.id,
             policy=document(
                 Statement("Streams", ["logs:CreateLogStream", "logs:PutLogEvents"], [streams]),
-                Statement("DescribeStreams", ["logs:DescribeLogStreams"], [group.arn]),
+                Statement("Group", ["logs:CreateLogGroup", "logs:DescribeLogStreams"], [group.arn]),
+                Statement("DescribeGroups", ["logs:DescribeLogGroups"], [site.arn("logs", "log-group:*")]),
             ),
             opts=site.options(self),
         )

@@ -36,6 +36,7 @@ class FunctionArgs:
     cluster_arn: pulumi.Input[str]
     other_cluster_arn: pulumi.Input[str]
     secret_arns: Sequence[pulumi.Input[str]]
+    topic_arn: pulumi.Input[str]
     log_retention_days: int
     after: Sequence[pulumi.Resource] = ()
     concurrency: int = CONCURRENCY
@@ -87,6 +88,8 @@ class RegionFunction(pulumi.ComponentResource):
             data_key=args.keys.data.arn,
             log_group=self.log.arn,
             dead_letters=args.dead_letters.arn,
+            topic=args.topic_arn,
+            alerts_key=args.keys.alerts.arn,
         )
         policy = aws.iam.RolePolicy(
             f"{self._name}-policy",

@@ -17,6 +17,8 @@ LOOPS: tuple[Kind, ...] = ("monitor", "controller")
 ANY_RESOURCE = {
     "Metrics": "PutMetricData is limited by its namespace, not by a resource: "
     "https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/iam-cw-condition-keys-namespace.html",
+    "LagMetric": "GetMetricData knows no resource and no condition on the namespace: "
+    "https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatch.html",
     "NetworkReading": "EC2 describe calls take no resource: "
     "https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html",
 }
@@ -35,6 +37,8 @@ class Grants:
     data_key: pulumi.Input[str]
     log_group: pulumi.Input[str]
     dead_letters: pulumi.Input[str]
+    topic: pulumi.Input[str]
+    alerts_key: pulumi.Input[str]
 
 
 def statements(kind: Kind, site: Site, grants: Grants) -> list[Statement]:
@@ -46,7 +50,7 @@ def statements(kind: Kind, site: Site, grants: Grants) -> list[Statement]:
             *running,
         ]
     looping = [_authority(grants), _metrics(site), *_secret(site, grants), *running]
-    return [*looping, *_controlling(grants)] if kind == "controller" else looping
+    return [*looping, *(_controlling(grants) if kind == "controller" else _alerting(site, grants))]
 
 
 def _authority(grants: Grants) -> Statement:
@@ -69,6 +73,24 @@ def _controlling(grants: Grants) -> list[Statement]:
         Statement("Failover", ["rds:FailoverGlobalCluster"], [grants.global_cluster, grants.cluster]),
         Statement(
             "Switchover", ["rds:SwitchoverGlobalCluster"], [grants.global_cluster, grants.other_cluster]
+        ),
+    ]
+
+
+def _alerting(site: Site, grants: Grants) -> list[Statement]:
+    """Whoever publishes to an encrypted topic needs its key.
+
+    https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html#permissions-for-sns-encryption
+    """
+    via = f"sns.{site.region}.amazonaws.com"
+    return [
+        Statement("LagMetric", ["cloudwatch:GetMetricData"], ["*"]),
+        Statement("Alert", ["sns:Publish"], [grants.topic]),
+        Statement(
+            "AlertKey",
+            ["kms:Decrypt", "kms:GenerateDataKey"],
+            [grants.alerts_key],
+            conditions={"StringEquals": {"kms:ViaService": via}},
         ),
     ]
 

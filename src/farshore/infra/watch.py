@@ -87,6 +87,7 @@ class Watch(pulumi.ComponentResource):
             cluster_arn=args.database.of(region).cluster.arn,
             other_cluster_arn=args.database.of(args.config.names.other(region)).cluster.arn,
             secret_arns=[args.credentials.controller_arn(region)],
+            topic_arn=args.region.alerts.topic.arn,
             log_retention_days=args.config.log_retention_days,
             after=[*args.region.endpoints.all, *args.after],
         )
@@ -122,6 +123,7 @@ def variables(config: StackConfig, database: GlobalDatabase) -> dict[str, pulumi
         "FARSHORE_PORT": str(config.port),
         "FARSHORE_DBNAME": config.database_name,
         "FARSHORE_SSLROOTCERT": CA_IN_FUNCTION,
+        "FARSHORE_LAG_ALERT_MS": str(config.lag_alarm_ms),
     }
     if config.timings:
         told["FARSHORE_TIMINGS"] = pulumi.Output.json_dumps(config.timings)

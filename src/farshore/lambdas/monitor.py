@@ -5,14 +5,13 @@ from typing import Any
 
 from farshore.aws.alerts import LagAlerts
 from farshore.aws.clients import client
-from farshore.aws.lag_metric import LagMetricReader
+from farshore.aws.lag_metric import LagMetricReader, every_ms
 from farshore.core.lag import Limits
 from farshore.lambdas import loop
 from farshore.monitor import Monitor, Outlets
 from farshore.settings import from_environment
 from farshore.workshop import Workshop
 
-METRIC_MS_MIN = 5000
 SNS_TIMEOUT_MS = 3000
 
 
@@ -66,12 +65,10 @@ def handler(event: Any, context: loop.LambdaContext) -> dict[str, object]:
 
 
 def _reader(workshop: Workshop) -> LagMetricReader:
-    """Aurora's metrics are a minute's: asking more than three times a minute learns nothing."""
     settings = workshop.settings
-    every_ms = max(METRIC_MS_MIN, 3 * settings.profile.metric_ms)
     cloudwatch = client("cloudwatch", settings.region, timeout_ms=settings.profile.unreachable_after_ms)
     cluster, source = settings.names.cluster(settings.region), settings.names.other(settings.region)
-    return LagMetricReader(cloudwatch, cluster, source, every_ms, workshop.clock).start()
+    return LagMetricReader(cloudwatch, cluster, source, every_ms(settings.profile), workshop.clock).start()
 
 
 def _topic(workshop: Workshop, context: loop.LambdaContext) -> str:

@@ -6,6 +6,7 @@ Free tiers belong to an account, not to a deployment, and discounts to a contrac
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from farshore.aws import lag_metric
 from farshore.core.errors import UsageError
 from farshore.core.profile import PROFILES, Profile
 from farshore.lambdas.loop import BEAT_MS
@@ -33,7 +34,7 @@ class Inventory:
     functions: int = 4
     memory_mb: int = 256
     schedules: int = 4
-    interface_endpoints: int = 10
+    interface_endpoints: int = 8
     zones_per_endpoint: int = 3
     keys: int = 4
     secrets: int = 2
@@ -225,9 +226,15 @@ def _network(given: Assumptions, has: Inventory) -> Iterator[Line]:
 
 def _watching(given: Assumptions, has: Inventory) -> Iterator[Line]:
     yield Line("CloudWatch alarms", has.alarms, rates.ALARM, "", "$0.40")
-    yield Line("CloudWatch custom metrics", REGIONS, rates.METRIC, "AuthorityHome in each region")
-    calls = pace(PROFILES[given.profile]).metrics * SECONDS / 1e3
-    yield Line("CloudWatch PutMetricData", calls, rates.METRIC_CALLS, f"profile {given.profile}")
+    note = "in each region where authority is, the lag, and how much of it is unknown"
+    yield Line("CloudWatch custom metrics", 3 * REGIONS, rates.METRIC, note)
+    profile = PROFILES[given.profile]
+    calls = 2 * pace(profile).metrics * SECONDS / 1e3
+    note = f"controllers and monitors, profile {given.profile}"
+    yield Line("CloudWatch PutMetricData", calls, rates.METRIC_CALLS, note)
+    asked = REGIONS * len(lag_metric.NAMES) * SECONDS / lag_metric.every_ms(profile)
+    note = "Aurora's two metrics of the lag, by monitors"
+    yield Line("CloudWatch GetMetricData", asked, rates.METRICS_READ, note)
     yield Line("CloudWatch dashboards", has.dashboards, rates.DASHBOARD)
     yield Line("CloudWatch Logs", given.log_gb, rates.LOGS_IN, "database and function logs")
     yield Line("SNS mails", given.alerts / 1e5, rates.MAIL, f"{given.alerts} alerts", "< $1")

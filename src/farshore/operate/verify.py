@@ -9,6 +9,7 @@ from typing import Any
 import dns.resolver
 
 from farshore.aws.clients import client
+from farshore.names import ALARMS
 from farshore.operate.checks import Look, Report, pages, run
 from farshore.resolve import resolver
 from farshore.workshop import Workshop
@@ -150,12 +151,10 @@ def _alarms(workshop: Workshop, region: str) -> tuple[bool, str]:
     """An alarm that has just started, or has no data, tells nothing: it is counted, and fails nothing by itself."""
     cloudwatch = client("cloudwatch", region, timeout_ms=CALL_MS)
     names = workshop.settings.names
-    prefix = f"{names.side(region)}-"
-    found = [
-        alarm
-        for alarm in pages(cloudwatch, "describe_alarms", "MetricAlarms", AlarmNamePrefix=prefix)
-        if alarm["AlarmName"].endswith(f"-{names.suffix}")
-    ]
+    # By name: whoever may look at this deployment's alarms may not list everybody's.
+    wanted = [names.authority_alarm(region), *(names.alarm(region, what) for what in ALARMS)]
+    found = list(pages(cloudwatch, "describe_alarms", "MetricAlarms", AlarmNames=wanted))
+    gone = sorted(set(wanted) - {alarm["AlarmName"] for alarm in found})
     states = {
         state: [a["AlarmName"] for a in found if a["StateValue"] == state]
         for state in ("OK", "ALARM", "INSUFFICIENT_DATA")
@@ -163,7 +162,8 @@ def _alarms(workshop: Workshop, region: str) -> tuple[bool, str]:
     # The authority alarm's ALARM state is how DNS learns where authority is, not a complaint.
     wrong = [name for name in states["ALARM"] if name != names.authority_alarm(region)]
     seen = f"{len(states['OK'])} OK, {len(states['INSUFFICIENT_DATA'])} without enough data yet"
-    return bool(found) and not wrong, f"{seen}, in ALARM: {', '.join(wrong) or 'none'}"
+    missing = f"; not there: {', '.join(gone)}" if gone else ""
+    return not wrong and not gone, f"{seen}, in ALARM: {', '.join(wrong) or 'none'}{missing}"
 
 
 def _topic(workshop: Workshop, region: str, *, publish: bool) -> tuple[bool, str]:

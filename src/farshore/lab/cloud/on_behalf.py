@@ -56,6 +56,8 @@ def check(judge: Judge, caller: Caller, call: Call, asked: Asked) -> None:
         _check_function(judge, asked)
     if call.service == "secretsmanager" and call.operation == "GetSecretValue" and caller.role is not None:
         _check_secret_key(judge, caller, asked)
+    if call.service == "sns" and call.operation in ("Publish", "PublishBatch") and caller.role is not None:
+        _check_topic_key(judge, caller, asked)
     if call.service == "ssm" and call.operation == "StartAutomationExecution":
         _check_runbook(judge, caller, asked)
 
@@ -93,6 +95,20 @@ def _check_secret_key(judge: Judge, caller: Caller, asked: Asked) -> None:
         "kms:calleraccount": (caller.account,),
     }
     judge.demand(caller, "kms:Decrypt", secret.key, keys.get)
+
+
+def _check_topic_key(judge: Judge, caller: Caller, asked: Asked) -> None:
+    """https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html#permissions-for-sns-encryption"""
+    arn = asked.one("TopicArn") or asked.one("TargetArn") or ""
+    key = stored.topic_key(caller.account, asked.region, arn)
+    if key is None:
+        return
+    keys = {
+        "kms:viaservice": (f"sns.{asked.region}.amazonaws.com",),
+        "kms:calleraccount": (caller.account,),
+    }
+    for action in ("kms:GenerateDataKey", "kms:Decrypt"):
+        judge.demand(caller, action, key, keys.get)
 
 
 def _check_runbook(judge: Judge, caller: Caller, asked: Asked) -> None:

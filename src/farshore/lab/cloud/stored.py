@@ -10,6 +10,7 @@ from moto.iam.models import iam_backends
 from moto.kms.models import kms_backends
 from moto.rds.models import rds_backends
 from moto.secretsmanager.models import ReplicaSecret, secretsmanager_backends
+from moto.sns.models import sns_backends
 from moto.ssm.models import ssm_backends
 from werkzeug.exceptions import HTTPException
 
@@ -63,6 +64,13 @@ def runbook_role(account: str, region: str, document: str) -> str | None:
     known = ssm_backends[account][region]._documents.get(document)  # noqa: SLF001 - no other way
     role = known.get_default_version().content_json.get("assumeRole") if known else None
     return str(role) if role else None
+
+
+def topic_key(account: str, region: str, arn: str) -> str | None:
+    """The customer key that encrypts a topic, or None when none does."""
+    topic = sns_backends[account][region].topics.get(arn)
+    key = topic.kms_master_key_id if topic is not None else None
+    return None if key in (None, "", "alias/aws/sns") else key_arn(account, region, str(key))
 
 
 def key_arn(account: str, region: str, wanted: str) -> str:
