@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-
 ALARMS = (
     "cpu",
     "storage",
@@ -61,6 +60,23 @@ class Names:
 
     def rotation_function(self, region: str) -> str:
         return f"{self.side(region)}-rotation-function-{self.suffix}"
+
+    def failover_function(self, region: str) -> str:
+        return f"{self.side(region)}-failover-function-{self.suffix}"
+
+    @property
+    def failover_rule(self) -> str:
+        """On AWS's word about a region; the rule of this name in each region, as all that is of EventBridge."""
+        return f"auto-failover-rule-{self.suffix}"
+
+    @property
+    def database_rule(self) -> str:
+        """On the database's own events."""
+        return f"database-event-rule-{self.suffix}"
+
+    def runbook(self, move: str) -> str:
+        """In each region; `move` is switchover, failover or failback."""
+        return f"dr-{move}-{self.suffix}"
 
     def schedule_rule(self, region: str, what: str) -> str:
         return f"{self.side(region)}-{what}-schedule-{self.suffix}"

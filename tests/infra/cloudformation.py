@@ -138,13 +138,20 @@ TYPES: dict[str, tuple[str, dict[str, Rename]]] = {
         "AWS::Lambda::Permission",
         {"function": "FunctionName", "statementId": None},
     ),
-    "cloudwatch/eventRule:EventRule": ("AWS::Events::Rule", {}),
+    "cloudwatch/eventRule:EventRule": (
+        "AWS::Events::Rule",
+        {"eventPattern": ("EventPattern", _document)},
+    ),
     "cloudwatch/metricAlarm:MetricAlarm": (
         "AWS::CloudWatch::Alarm",
         {"name": "AlarmName", "dimensions": ("Dimensions", _dimensions), "okActions": "OKActions"},
     ),
     "cloudwatch/dashboard:Dashboard": ("AWS::CloudWatch::Dashboard", {}),
     "cloudwatch/logGroup:LogGroup": ("AWS::Logs::LogGroup", {"name": "LogGroupName"}),
+    "ssm/document:Document": (
+        "AWS::SSM::Document",
+        {"content": ("Content", _document), "name": None},  # one name in both regions, but one template
+    ),
     "iam/role:Role": (
         "AWS::IAM::Role",
         {"name": "RoleName", "assumeRolePolicy": ("AssumeRolePolicyDocument", _document)},
@@ -270,7 +277,14 @@ def _added(resource: Resource, recording: Recording) -> dict[str, Any]:
     if kind == "EventRule":
         targets = _named(recording.of("EventTarget"), "rule", inputs["name"])
         return {
-            "Targets": [{"Id": target.inputs["targetId"], "Arn": target.inputs["arn"]} for target in targets]
+            "Targets": [
+                {
+                    "Id": target.inputs["targetId"],
+                    "Arn": target.inputs["arn"],
+                    **({"Input": target.inputs["input"]} if "input" in target.inputs else {}),
+                }
+                for target in targets
+            ]
         }
     if kind == "HealthCheck":
         return {"HealthCheckConfig": _check_config(inputs)}

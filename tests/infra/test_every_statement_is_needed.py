@@ -22,11 +22,14 @@ JOURNAL = "src/farshore/aws/journal.py"
 ROTATION = "src/farshore/aws/rotation.py"
 TRANSCRIPT = "tests/lab/transcripts/seed_commands.txt"
 DEPLOY = "docs/deploy.md"
+REQUESTER = "src/farshore/requester.py"
+RUNBOOKS = "src/farshore/infra/runbooks.py"
 LAMBDA_LOGS = "https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html"
 LAMBDA_NETWORK = "https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html"
 DEAD_LETTERS = "https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html"
 ROTATING = "https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotating-secrets-required-permissions-function.html"
 SECRET_KEY = "https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html"
+PASSING = "https://docs.aws.amazon.com/systems-manager/latest/userguide/automation-setup-iam.html"
 TOPIC_KEY = "https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html"
 FLOW_LOGS = "https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html"
 
@@ -43,7 +46,9 @@ LETTERS = "arn:aws:sqs:{region}:{account}:{side}-dead-letters-demo"
 INTERFACE = "arn:aws:ec2:{region}:{account}:network-interface/eni-1"
 FLOW_GROUP = "arn:aws:logs:{region}:{account}:log-group:/farshore/{side}-vpc-demo/flow"
 ALARM = "arn:aws:cloudwatch:{region}:{account}:alarm:{side}-lag-alarm-demo"
+FAILOVER_FUNCTION = "arn:aws:lambda:{region}:{account}:function:{side}-failover-function-demo"
 MONITOR = "arn:aws:lambda:{region}:{account}:function:{side}-monitor-function-demo"
+EXECUTION = "arn:aws:ssm:{region}:{account}:automation-execution/0a1b"
 ZONE = "arn:aws:route53:::hostedzone/Z0123456789"
 METRICS = {"cloudwatch:namespace": "Farshore/demo"}
 VIA = {"kms:viaservice": "secretsmanager.{region}.amazonaws.com"}
@@ -85,6 +90,8 @@ LOOPS, CONTROLLER, MONITORS = (
     "{side}-monitor-role-demo",
 )
 ROTATOR, FUNCTIONS, FLOW = "{side}-rotation-role-demo", "{side}-[mcr]*-role-demo", "{side}-flow-log-role-demo"
+FAILOVER, AUTOMATION = "{side}-failover-role-demo", "{side}-automation-role-demo"
+RUNNING = (FUNCTIONS, FAILOVER)
 OPERATIONS = "dr-operations-role-demo"
 CALLS = [
     Call(LOOPS, "dynamodb:Query", (TABLE,), (JOURNAL, "self._dynamodb.query(")),
@@ -170,28 +177,44 @@ CALLS = [
             ),
             aws(LAMBDA_LOGS),
         )
-        for kind in ("monitor", "controller", "rotation")
+        for kind in ("monitor", "controller", "failover", "rotation")
         for action in ("CreateLogStream", "PutLogEvents")
     ),
-    Call(FUNCTIONS, "sqs:SendMessage", (LETTERS,), aws(DEAD_LETTERS)),
-    Call(
-        FUNCTIONS,
-        "ec2:CreateNetworkInterface",
-        (
-            INTERFACE,
-            "arn:aws:ec2:{region}:{account}:subnet/subnet-1",
-            "arn:aws:ec2:{region}:{account}:security-group/sg-1",
-        ),
-        aws(LAMBDA_NETWORK),
+    *(Call(who, "sqs:SendMessage", (LETTERS,), aws(DEAD_LETTERS)) for who in RUNNING),
+    *(
+        Call(
+            who,
+            "ec2:CreateNetworkInterface",
+            (
+                INTERFACE,
+                "arn:aws:ec2:{region}:{account}:subnet/subnet-1",
+                "arn:aws:ec2:{region}:{account}:security-group/sg-1",
+            ),
+            aws(LAMBDA_NETWORK),
+        )
+        for who in RUNNING
     ),
     *(
-        Call(FUNCTIONS, f"ec2:{action}", (INTERFACE,), aws(LAMBDA_NETWORK))
+        Call(who, f"ec2:{action}", (INTERFACE,), aws(LAMBDA_NETWORK))
+        for who in RUNNING
         for action in ("DeleteNetworkInterface", "AssignPrivateIpAddresses", "UnassignPrivateIpAddresses")
     ),
     *(
-        Call(FUNCTIONS, f"ec2:{action}", ("*",), aws(LAMBDA_NETWORK))
+        Call(who, f"ec2:{action}", ("*",), aws(LAMBDA_NETWORK))
+        for who in RUNNING
         for action in ("DescribeNetworkInterfaces", "DescribeSubnets")
     ),
+    Call(FAILOVER, "dynamodb:Query", (TABLE,), (REQUESTER, "self.journal.read()")),
+    Call(FAILOVER, "dynamodb:PutItem", (TABLE,), (REQUESTER, "self.journal.compare_and_set(")),
+    Call(
+        FAILOVER,
+        "rds:DescribeGlobalClusters",
+        (GLOBAL,),
+        ("src/farshore/lambdas/failover.py", "workshop.cloud.describe()"),
+    ),
+    Call(AUTOMATION, "lambda:InvokeFunction", (FAILOVER_FUNCTION,), (RUNBOOKS, '"invokeLambdaFunction"')),
+    Call(AUTOMATION, "dynamodb:GetItem", (TABLE,), (RUNBOOKS, '"Api": "GetItem"')),
+    Call(AUTOMATION, "rds:DescribeGlobalClusters", (GLOBAL,), (RUNBOOKS, 'Api="DescribeGlobalClusters"')),
     *(
         Call(FLOW, f"logs:{action}", (f"{FLOW_GROUP}:log-stream:eni-1-all",), aws(FLOW_LOGS))
         for action in ("CreateLogStream", "PutLogEvents")
@@ -252,6 +275,26 @@ CALLS = [
         (DEPLOY, "aws route53 change-resource-record-sets"),
         RECORD,
     ),
+    *(
+        Call(
+            OPERATIONS,
+            "ssm:StartAutomationExecution",
+            ("arn:aws:ssm:{region}:{account}:automation-definition/dr-" + move + "-demo:$DEFAULT",),
+            (DEPLOY, "aws ssm start-automation-execution"),
+        )
+        for move in ("switchover", "failover", "failback")
+    ),
+    *(
+        Call(OPERATIONS, f"ssm:{action}AutomationExecution", (EXECUTION,), (DEPLOY, f"aws ssm {words}"))
+        for action, words in (("Get", "get-automation-execution"), ("Stop", "stop-automation-execution"))
+    ),
+    Call(
+        OPERATIONS,
+        "iam:PassRole",
+        ("arn:aws:iam::{account}:role/{side}-automation-role-demo",),
+        aws(PASSING),
+        {"iam:passedtoservice": "ssm.amazonaws.com"},
+    ),
 ]
 
 NEAR_MISSES = [
@@ -287,6 +330,24 @@ NEAR_MISSES = [
     (OPERATIONS, "cloudwatch:DescribeAlarms", "arn:aws:cloudwatch:{region}:{account}:alarm:*", {}),
     (OPERATIONS, "route53:ChangeResourceRecordSets", ZONE, {RECORD_NAMES: "www.farshore-demo.internal"}),
     (OPERATIONS, "dynamodb:PutItem", TABLE, {}),
+    (OPERATIONS, "lambda:InvokeFunction", FAILOVER_FUNCTION, {}),
+    (
+        OPERATIONS,
+        "iam:PassRole",
+        "arn:aws:iam::{account}:role/{side}-automation-role-demo",
+        {"iam:passedtoservice": "lambda.amazonaws.com"},
+    ),
+    (
+        OPERATIONS,
+        "ssm:StartAutomationExecution",
+        "arn:aws:ssm:{region}:{account}:automation-definition/AWS-RunShellScript:$DEFAULT",
+        {},
+    ),
+    (FAILOVER, "rds:FailoverGlobalCluster", GLOBAL, {}),
+    (FAILOVER, "rds:SwitchoverGlobalCluster", GLOBAL, {}),
+    (AUTOMATION, "rds:FailoverGlobalCluster", GLOBAL, {}),
+    (AUTOMATION, "dynamodb:PutItem", TABLE, {}),
+    (AUTOMATION, "lambda:InvokeFunction", MONITOR, {}),
 ]
 """What stands beside a granted call and is refused: role pattern, action, resource, condition keys."""
 
@@ -296,6 +357,7 @@ WILDCARDS = {
     "Network": ":*/*",
     "DescribeGroups": "log-group:*",
     "DescribeAlarms": "-*-demo",
+    "FollowRunbooks": ":automation-execution/*",
     **dict.fromkeys(ANY_RESOURCE, "*"),
 }
 """Sids of the statements with a `*` in a resource, and how that resource ends."""

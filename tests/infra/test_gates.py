@@ -17,6 +17,7 @@ CONDITION_KEYS = {
     "aws:SourceAccount",
     "aws:SourceArn",
     "cloudwatch:namespace",
+    "iam:PassedToService",
     "kms:EncryptionContext:aws:logs:arn",
     "kms:ViaService",
     "route53:ChangeResourceRecordSetsNormalizedRecordNames",

@@ -263,7 +263,11 @@ def test_a_function_with_its_schedule(plain, region, kind):
     assert rule.inputs["scheduleExpression"] == "rate(1 minute)"
     (target,) = [t for t in plain.of("EventTarget") if t.inputs["rule"] == rule.inputs["name"]]
     assert target.inputs["arn"].endswith(f":{name}")
-    (permission,) = [p for p in plain.of("Permission") if p.inputs["function"] == name]
+    (permission,) = [
+        p
+        for p in plain.of("Permission")
+        if (p.inputs["function"], p.inputs["statementId"]) == (name, "schedule")
+    ]
     assert permission.inputs["principal"] == "events.amazonaws.com"
     assert permission.inputs["sourceArn"].endswith(f"rule/{rule.inputs['name']}")
 

@@ -54,6 +54,7 @@ class RegionFunction(pulumi.ComponentResource):
         by_kind = {
             "monitor": names.monitor_function,
             "controller": names.controller_function,
+            "failover": names.failover_function,
             "rotation": names.rotation_function,
         }
         self.function_name = by_kind[args.kind](region)

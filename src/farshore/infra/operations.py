@@ -11,6 +11,7 @@ import pulumi
 import pulumi_aws as aws
 
 from farshore.infra.documents import Statement, document
+from farshore.infra.runbooks import MOVES
 from farshore.infra.site import Site, tagged
 
 SESSION_S = 3600
@@ -18,7 +19,8 @@ SESSION_S = 3600
 
 @dataclass(frozen=True, slots=True)
 class OperationsArgs:
-    """`clusters`, `tables`, `functions`: the ARNs of both regions. `checks`: the two parent health checks' ids."""
+    """`clusters`, `tables`, `functions`, `runbook_roles`: the ARNs of both regions. `checks`: the two parent health
+    checks' ids."""
 
     home: Site
     standby: Site
@@ -29,6 +31,7 @@ class OperationsArgs:
     functions: Sequence[pulumi.Input[str]]
     zone_id: pulumi.Input[str]
     checks: Sequence[pulumi.Input[str]]
+    runbook_roles: Sequence[pulumi.Input[str]]
 
 
 class OperationsRole(pulumi.ComponentResource):
@@ -49,7 +52,7 @@ class OperationsRole(pulumi.ComponentResource):
             f"{name}-policy",
             name=names.operations_role,
             role=self.role.id,
-            policy=document(*self._moving(), *self._looking(), *self._naming()),
+            policy=document(*self._moving(), *self._looking(), *self._naming(), *self._running_books()),
             opts=args.home.options(self),
         )
         self.register_outputs({"roleArn": self.role.arn})
@@ -106,5 +109,30 @@ class OperationsRole(pulumi.ComponentResource):
                 ["route53:ChangeResourceRecordSets"],
                 [zone],
                 conditions={"ForAllValues:StringEquals": {record_key: [args.home.names.writer_name]}},
+            ),
+        ]
+
+    def _running_books(self) -> list[Statement]:
+        """Whoever starts a runbook passes its role. An execution is named when it has begun, hence `*`.
+
+        https://docs.aws.amazon.com/systems-manager/latest/userguide/automation-setup-iam.html
+        """
+        args, sites = self._args, (self._args.home, self._args.standby)
+        definitions = [
+            site.arn("ssm", f"automation-definition/{site.names.runbook(move)}:$DEFAULT")
+            for site in sites
+            for move in MOVES
+        ]
+        executions = [site.arn("ssm", "automation-execution/*") for site in sites]
+        return [
+            Statement("StartRunbooks", ["ssm:StartAutomationExecution"], definitions),
+            Statement(
+                "FollowRunbooks", ["ssm:GetAutomationExecution", "ssm:StopAutomationExecution"], executions
+            ),
+            Statement(
+                "PassRunbookRoles",
+                ["iam:PassRole"],
+                args.runbook_roles,
+                conditions={"StringEquals": {"iam:PassedToService": "ssm.amazonaws.com"}},
             ),
         ]

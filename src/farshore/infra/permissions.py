@@ -12,7 +12,7 @@ import pulumi
 from farshore.infra.documents import Statement
 from farshore.infra.site import Site
 
-Kind = Literal["monitor", "controller", "rotation"]
+Kind = Literal["monitor", "controller", "failover", "rotation"]
 LOOPS: tuple[Kind, ...] = ("monitor", "controller")
 ANY_RESOURCE = {
     "Metrics": "PutMetricData is limited by its namespace, not by a resource: "
@@ -43,6 +43,8 @@ class Grants:
 
 def statements(kind: Kind, site: Site, grants: Grants) -> list[Statement]:
     running = _running(site, grants)
+    if kind == "failover":
+        return [_authority(grants), _describing(grants), *running]
     if kind == "rotation":
         return [
             Statement("Authority", ["dynamodb:Query"], [grants.table]),
@@ -69,12 +71,16 @@ def _metrics(site: Site) -> Statement:
 def _controlling(grants: Grants) -> list[Statement]:
     """A failover is asked for in the target's region, a switchover in the source's: each may promote one cluster."""
     return [
-        Statement("Describe", ["rds:DescribeGlobalClusters"], [grants.global_cluster]),
+        _describing(grants),
         Statement("Failover", ["rds:FailoverGlobalCluster"], [grants.global_cluster, grants.cluster]),
         Statement(
             "Switchover", ["rds:SwitchoverGlobalCluster"], [grants.global_cluster, grants.other_cluster]
         ),
     ]
+
+
+def _describing(grants: Grants) -> Statement:
+    return Statement("Describe", ["rds:DescribeGlobalClusters"], [grants.global_cluster])
 
 
 def _alerting(site: Site, grants: Grants) -> list[Statement]:

@@ -13,6 +13,7 @@ from farshore.infra.dns import DnsSide, WriterName, WriterNameArgs
 from farshore.infra.operations import OperationsArgs, OperationsRole
 from farshore.infra.peering import Peering, PeeringArgs, PeerSide
 from farshore.infra.region import Region, RegionArgs
+from farshore.infra.runbooks import Runbooks, RunbooksArgs
 from farshore.infra.site import Site
 from farshore.infra.tags import tags
 from farshore.infra.watch import Watch, WatchArgs
@@ -72,7 +73,20 @@ class Farshore(pulumi.ComponentResource):
             )
             for region in (home, standby)
         ]
-        operations = self._operations(sites, database, authority, writer_name, watches)
+        runbooks = [
+            Runbooks(
+                f"{name}-{site.side}-runbooks",
+                RunbooksArgs(
+                    site=site,
+                    function=watch.opinion.function,
+                    table_arn=authority.arn(site.region),
+                    global_cluster_arn=database.global_cluster.arn,
+                ),
+                self._inside,
+            )
+            for site, watch in zip(sites, watches, strict=True)
+        ]
+        operations = self._operations(sites, database, authority, writer_name, watches, runbooks)
         self.outputs = {
             **_database_outputs(config, database),
             "writerName": config.names.writer_name,
@@ -157,6 +171,7 @@ class Farshore(pulumi.ComponentResource):
         authority: AuthorityTable,
         writer_name: WriterName,
         watches: list[Watch],
+        runbooks: list[Runbooks],
     ) -> OperationsRole:
         home, standby = sites
         return OperationsRole(
@@ -171,6 +186,7 @@ class Farshore(pulumi.ComponentResource):
                 functions=[watch.functions["monitor"].function.arn for watch in watches],
                 zone_id=writer_name.zone.zone_id,
                 checks=[writer_name.home_check.id, writer_name.standby_check.id],
+                runbook_roles=[made.role.arn for made in runbooks],
             ),
             self._inside,
         )

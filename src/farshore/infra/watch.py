@@ -14,6 +14,7 @@ from farshore.infra.credentials import Credentials
 from farshore.infra.dashboard import Dashboard, DashboardArgs
 from farshore.infra.database import GlobalDatabase
 from farshore.infra.functions import FunctionArgs, LoopFunction, dead_letters
+from farshore.infra.opinion import Opinion, OpinionArgs
 from farshore.infra.permissions import LOOPS, Kind
 from farshore.infra.region import Region
 from farshore.infra.rotation import Rotation, RotationArgs
@@ -39,6 +40,15 @@ class Watch(pulumi.ComponentResource):
         site = args.region.site
         self.dead_letters = dead_letters(name, site, self)
         self.functions = {kind: self._loop(kind) for kind in LOOPS}
+        self.opinion = Opinion(
+            f"{name}-failover",
+            OpinionArgs(
+                self._function("failover"),
+                self.functions["controller"].function,
+                args.config.instances_per_region,
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
         self._rotation()
         self.alarms = Alarms(
             f"{name}-alarms",
@@ -54,6 +64,7 @@ class Watch(pulumi.ComponentResource):
             f"{site.side}TopicArn": args.region.alerts.topic.arn,
             f"{site.side}MonitorFunction": self.functions["monitor"].function.name,
             f"{site.side}ControllerFunction": self.functions["controller"].function.name,
+            f"{site.side}FailoverFunction": self.opinion.function.name,
             f"{site.side}Dashboard": dashboard.dashboard.dashboard_name,
         }
         self.register_outputs(self.outputs)

@@ -27,11 +27,16 @@ PAGE_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What the program deploys, where a count is paid for."""
+    """What the program deploys, where a count is paid for.
+
+    `functions`: loops that never stop. `errands`: functions that run when asked, and cost nothing that shows. Rules on
+    AWS's own events are free: https://aws.amazon.com/eventbridge/pricing/
+    """
 
     instances_home: int = 2
     instances_standby: int = 2
     functions: int = 4
+    errands: int = 2
     memory_mb: int = 256
     schedules: int = 4
     interface_endpoints: int = 8

@@ -28,6 +28,7 @@ FIRST_CALLS = {
     "sns": "list_topics",
     "sqs": "list_queues",
     "sts": "get_caller_identity",
+    "ssm": "list_documents",
 }
 _AT_ONCE = 3
 _log = logging.getLogger(__name__)

@@ -10,6 +10,7 @@ from farshore.lab.deploy.provisioners import (
     identity,
     local,
     network,
+    runbooks,
     store,
     watch,
 )
@@ -22,6 +23,7 @@ KINDS: Mapping[str, Kind] = {
     **functions.KINDS,
     **watch.KINDS,
     **dns.KINDS,
+    **runbooks.KINDS,
     **local.KINDS,
 }
 FUNCTIONS: Mapping[str, Function] = {**local.FUNCTIONS, **database.FUNCTIONS}
