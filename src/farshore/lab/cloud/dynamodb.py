@@ -20,7 +20,7 @@ from moto.dynamodb.models.table import Table
 from moto.dynamodb.responses import DynamoHandler
 
 from farshore.lab.cloud.majority import GlobalTable
-from farshore.lab.cloud.overlay import swap
+from farshore.lab.cloud.overlay import remember_nothing, swap
 from farshore.lab.cloud.refusals import NotInTheLabError
 from farshore.lab.ports import Links
 
@@ -228,6 +228,7 @@ class LabDynamo(DynamoHandler):
 
 def install(links: Links) -> None:
     """Put the overlay into moto's url table; before the first request."""
+    remember_nothing()
     handler = type("LabDynamo", (LabDynamo,), {"tables": _Tables(links)})
     swap(urls, handler)
 
