@@ -6,7 +6,7 @@ then does what the step says. Any process may run it at any time, in any number,
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from farshore.core.authority import Authority, Phase
 from farshore.core.decide import Step, decide
@@ -18,7 +18,7 @@ from farshore.core.profile import Mode, Profile
 from farshore.core.transitions import Action
 from farshore.log import log
 from farshore.names import Names
-from farshore.ports import Clock, Cloud, Database, Journal, Page, Publisher, Sighting
+from farshore.ports import Clock, Cloud, Database, Journal, Page, Publisher, Sighting, Silence, Teller
 
 Background = Callable[[str, Callable[[], None]], None]
 """Starts named work without waiting for it."""
@@ -38,6 +38,7 @@ class World:
     publisher: Publisher
     clock: Clock
     background: Background = in_thread
+    teller: Teller = field(default_factory=Silence)
 
 
 class Errand:
@@ -105,17 +106,18 @@ class Controller:
     def _read_if_due(self) -> None:
         """A process that has just written the record knows it; all others read before they decide."""
         now = self._world.clock.now()
-        own_for_ms = self._profile.renew_ms * 3
-        fresh = self._read_at_ms is not None and now.mono_ms - self._read_at_ms < own_for_ms
-        if self._record is not None and fresh and self._leads(self._record):
-            return
-        self._read()
+        age_ms = None if self._read_at_ms is None else now.mono_ms - self._read_at_ms
+        if self._record is None or age_ms is None or age_ms >= self._known_for_ms(self._record):
+            self._read()
 
-    def _leads(self, record: Authority) -> bool:
-        """Whether the next step is this process's; once it has asked AWS for a switchover, it is the target's."""
-        if record.phase is Phase.PROMOTING and record.plan and record.plan.source == self._region:
-            return self._sent != _intent_of(record)
-        return record.last_event.by == self._process or record.holder == self._region
+    def _known_for_ms(self, record: Authority) -> int:
+        """How long this process may go on with the record as it knows it: none, unless the next step is its own."""
+        renew_ms = self._profile.renew_ms
+        if record.phase is Phase.PROMOTING and record.plan:
+            is_target = record.plan.target == self._region
+            return renew_ms if is_target or self._sent != _intent_of(record) else 0
+        leads = record.last_event.by == self._process or record.holder == self._region
+        return 3 * renew_ms if leads else 0
 
     def _read(self) -> None:
         self.page = self._world.journal.read()
@@ -251,6 +253,7 @@ class Controller:
                 log("event-not-kept", event_version=record.last_event.version, error=str(error))
 
         self._world.background("history", put)
+        self._world.teller.transition(record, self._process)
 
     def _act(self, action: Action, facts: Facts) -> None:
         record = self._record

@@ -7,6 +7,9 @@ from farshore.core.authority import PLANNED, Authority, Basis, Intent, Plan, Pla
 from farshore.core.facts import Facts, Now
 from farshore.core.profile import Profile
 
+SWITCHING = "switching-over"
+"""https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_FailoverState.html"""
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -188,11 +191,18 @@ def may_drain(view: View) -> bool:
 
 
 def target_writes(view: View) -> bool:
-    """Both the control plane and the server itself say so."""
+    """Both the control plane and the server itself say so.
+
+    A planned move need not have ended: what remains is the old writer's return as a reader (docs/decisions/0007).
+    """
+    plan, cluster = view.plan, view.facts.cluster
+    rest = plan.kind in PLANNED and cluster is not None and cluster.moving == SWITCHING
     return (
-        view.facts.me == view.plan.target
-        and health.is_writer_of_cluster(view.facts, view.plan.target)
-        and health.writing_server(view.facts, view.plan.target) is not None
+        view.facts.me == plan.target
+        and cluster is not None
+        and cluster.writer_region == plan.target
+        and (cluster.moving is None or rest)
+        and health.writing_server(view.facts, plan.target) is not None
     )
 
 

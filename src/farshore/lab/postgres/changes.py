@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -214,16 +214,21 @@ class Changes:
         self._emit(181, source, target)
         try:
             self._status(change, "switching-over")
-            self._await_small_lag(source, target)
+            old = source.leader
+            if old is None:
+                raise CancelledError(f"{source.identifier} has no writer.")
+            _wait_for_disk(source, old, wait=False)
+            try:
+                self._await_small_lag(source, target)
+            except ServerError:
+                _wait_for_disk(source, old, wait=True)
+                raise
             with source.urgently(), target.urgently():
-                old = source.leader
-                if old is None:
-                    raise CancelledError(f"{source.identifier} has no writer.")
                 try:
                     new = self._drain(source, old, target)
                 except ServerError:
                     self._status(change, "cancelling")
-                    old.start()
+                    source.start(old)
                     raise
                 self._emit(182, source, source)
                 target.promote(new)
@@ -255,12 +260,14 @@ class Changes:
 
     def _drain(self, source: Cluster, old: Server, target: Cluster) -> Server:
         """Shut the old writer down and return the server that holds its very last byte."""
-        if not old.stop() or not volume.stopped_cleanly(self._fleet.binaries, old.data):
+        stopped = old.stop()
+        control = volume.control(self._fleet.binaries, old.data)
+        if not stopped or not control.stopped_cleanly:
             old.kill()
             raise CancelledError(f"{old.identifier} did not shut down cleanly.")
         if source.site.lost:
             raise RegionLostError(f"{source.region} was lost during the switchover.")
-        last = volume.checkpoint_lsn(self._fleet.binaries, old.data)
+        last = control.checkpoint_lsn
         new = target.most_advanced()
         deadline = time.monotonic() + self.last_byte_timeout_s
         while (new.received_lsn() or 0) <= last:
@@ -284,6 +291,12 @@ class Changes:
             if cluster.site.lost or time.monotonic() > deadline or self._closing.is_set():
                 raise ServerError(f"{cluster.identifier} did not begin to stream.")
             time.sleep(TICK_S)
+
+
+def _wait_for_disk(source: Cluster, old: Server, *, wait: bool) -> None:
+    """Aurora's writer has no data files to write back before it stops, so this one need not wait for its disk."""
+    with source.urgently():
+        old.reconfigure(replace(old.live, fsync=wait))
 
 
 def _streams(source: Cluster, target: Cluster) -> bool:

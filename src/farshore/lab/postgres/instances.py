@@ -134,7 +134,7 @@ class Instances(Endpoints):
             else None
         )
         template = volume.template(self.binaries)
-        begin = volume.checkpoint_lsn(self.binaries, template)
+        begin = volume.control(self.binaries, template).checkpoint_lsn
         if upstream and (written is None or volume.lsn(written) - begin > WAL_KEPT_MB * 2**20 // 2):
             server.adopt(server.fetch(upstream))
         else:

@@ -4,8 +4,10 @@ import ctypes
 import os
 import re
 import shutil
+import struct
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
@@ -27,6 +29,9 @@ INITDB: tuple[str, ...] = (
     "--wal-segsize=4",
 )
 IPC_RMID = 0
+_CONTROL = struct.Struct("@QIIiqQ")  # system identifier, version, catalogue version, state, time, checkpoint
+_CONTROL_VERSION = 1300  # PostgreSQL 13 to 17
+_SHUT_DOWN = (1, 2)  # DB_SHUTDOWNED, DB_SHUTDOWNED_IN_RECOVERY
 SIGNALS = ("standby.signal", "recovery.signal")
 
 
@@ -118,18 +123,26 @@ def make_primary(data: Path) -> None:
         (data / name).unlink(missing_ok=True)
 
 
-def checkpoint_lsn(binaries: Binaries, data: Path) -> int:
-    """Where the last checkpoint record of a stopped server begins, as a byte position."""
+@dataclass(frozen=True, slots=True)
+class Control:
+    """What a stopped server's control file says: whether it was shut down in order, and its last checkpoint's place."""
+
+    stopped_cleanly: bool
+    checkpoint_lsn: int
+
+
+def control(binaries: Binaries, data: Path) -> Control:
+    """From the file itself where its layout is known (src/include/catalog/pg_control.h), else by pg_controldata."""
+    head = (data / "global" / "pg_control").read_bytes()[: _CONTROL.size]
+    _, version, _, state, _, checkpoint = _CONTROL.unpack(head)
+    if version == _CONTROL_VERSION:
+        return Control(state in _SHUT_DOWN, checkpoint)
     text = _as_server_user([binaries.program("pg_controldata"), "-D", str(data)])
+    clean = re.search(r"^Database cluster state:\s+shut down( in recovery)?$", text, re.MULTILINE)
     found = re.search(r"^Latest checkpoint location:\s+(\S+)$", text, re.MULTILINE)
     if found is None:
         raise ServerError(f"pg_controldata told no checkpoint of {data}.")
-    return lsn(found.group(1))
-
-
-def stopped_cleanly(binaries: Binaries, data: Path) -> bool:
-    text = _as_server_user([binaries.program("pg_controldata"), "-D", str(data)])
-    return re.search(r"^Database cluster state:\s+shut down( in recovery)?$", text, re.MULTILINE) is not None
+    return Control(clean is not None, lsn(found.group(1)))
 
 
 def lsn(text: str) -> int:
