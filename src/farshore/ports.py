@@ -114,3 +114,18 @@ class Publisher(Protocol):
 
         Must not block the caller.
         """
+
+
+class Teller(Protocol):
+    def transition(self, record: Authority, process: str) -> None:
+        """Tell people and machines of the record's last event, which `process` has written or seen.
+
+        Must not block the caller.
+        """
+
+
+class Silence:
+    """A teller that tells nobody."""
+
+    def transition(self, record: Authority, process: str) -> None:
+        pass

@@ -12,6 +12,7 @@ import psycopg
 from botocore.exceptions import BotoCoreError, ClientError
 
 from farshore.aws.clients import client
+from farshore.aws.events import TransitionEvents, topic_arn
 from farshore.aws.global_cluster import AuroraGlobalCluster
 from farshore.aws.journal import DynamoJournal
 from farshore.aws.metrics import MetricPublisher
@@ -25,6 +26,7 @@ from farshore.resolve import resolver
 from farshore.settings import Settings
 
 SECRETS_TIMEOUT_MS = 5000
+TELLING_TIMEOUT_MS = 3000
 PROMOTION_REPLY_MS = 10_000
 SECRET_AGE_MIN_S = 10.0
 
@@ -131,3 +133,15 @@ class Workshop:
             for region, endpoints in self.settings.endpoints.items()
         }
         return World(self.journal, databases, self.cloud, self.publisher, self.clock)
+
+    def teller(self, function_arn: str) -> TransitionEvents:
+        """For a function of this region: it tells what its controllers write."""
+        names, region = self.settings.names, self.settings.region
+        return TransitionEvents(
+            sns=client("sns", region, timeout_ms=TELLING_TIMEOUT_MS),
+            bus=client("events", region, timeout_ms=TELLING_TIMEOUT_MS),
+            told=self.journal,
+            topic=topic_arn(names, region, function_arn),
+            names=names,
+            region=region,
+        )

@@ -19,6 +19,7 @@ from infra.recorder import ACCOUNT, EVERYTHING, ROOT, recorded
 
 SIDES = {"primary": "us-east-1", "secondary": "us-west-2"}
 JOURNAL = "src/farshore/aws/journal.py"
+EVENTS = "src/farshore/aws/events.py"
 ROTATION = "src/farshore/aws/rotation.py"
 TRANSCRIPT = "tests/lab/transcripts/seed_commands.txt"
 DEPLOY = "docs/deploy.md"
@@ -42,6 +43,7 @@ MASTER_SECRET = "arn:aws:secretsmanager:{region}:{account}:secret:aurora-master-
 KEY = "arn:aws:kms:{region}:{account}:key/farshore-{side}-keys-data"
 ALERTS_KEY = "arn:aws:kms:{region}:{account}:key/farshore-{side}-keys-alerts"
 TOPIC = "arn:aws:sns:{region}:{account}:{side}-alerts-demo"
+BUS = "arn:aws:events:{region}:{account}:event-bus/default"
 LETTERS = "arn:aws:sqs:{region}:{account}:{side}-dead-letters-demo"
 INTERFACE = "arn:aws:ec2:{region}:{account}:network-interface/eni-1"
 FLOW_GROUP = "arn:aws:logs:{region}:{account}:log-group:/farshore/{side}-vpc-demo/flow"
@@ -117,8 +119,10 @@ CALLS = [
         ("src/farshore/aws/lag_metric.py", "self._cloudwatch.get_metric_data("),
     ),
     Call(MONITORS, "sns:Publish", (TOPIC,), ("src/farshore/aws/alerts.py", "self._sns.publish(")),
+    Call(CONTROLLER, "sns:Publish", (TOPIC,), (EVENTS, "self._sns.publish(")),
+    Call(CONTROLLER, "events:PutEvents", (BUS,), (EVENTS, "self._bus.put_events(")),
     *(
-        Call(MONITORS, f"kms:{action}", (ALERTS_KEY,), aws(TOPIC_KEY), VIA_SNS)
+        Call(LOOPS, f"kms:{action}", (ALERTS_KEY,), aws(TOPIC_KEY), VIA_SNS)
         for action in ("Decrypt", "GenerateDataKey")
     ),
     Call(
@@ -300,7 +304,9 @@ CALLS = [
 NEAR_MISSES = [
     (LOOPS, "cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": "AWS/RDS"}),
     (LOOPS, "kms:Decrypt", KEY, {}),
-    (CONTROLLER, "sns:Publish", TOPIC, {}),
+    (CONTROLLER, "sns:Publish", "arn:aws:sns:{region}:{account}:somebody-elses", {}),
+    (CONTROLLER, "events:PutEvents", "arn:aws:events:{region}:{account}:event-bus/other", {}),
+    (MONITORS, "events:PutEvents", BUS, {}),
     (MONITORS, "sns:Publish", "arn:aws:sns:{region}:{account}:somebody-elses", {}),
     (MONITORS, "kms:GenerateDataKey", ALERTS_KEY, {}),
     (FLOW, "logs:CreateLogGroup", "arn:aws:logs:{region}:{account}:log-group:other", {}),

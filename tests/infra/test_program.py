@@ -98,7 +98,7 @@ def test_functions_find_each_api_inside_their_vpc(plain, region):
     gateway = endpoints.pop("dynamodb")
     assert gateway["vpcEndpointType"] == "Gateway"
     assert len(gateway["routeTableIds"]) == 1
-    assert set(endpoints) == {"rds", "monitoring", "sns", "secretsmanager"}
+    assert set(endpoints) == {"rds", "monitoring", "sns", "secretsmanager", "events"}
     for endpoint in endpoints.values():
         assert (endpoint["vpcEndpointType"], endpoint["privateDnsEnabled"]) == ("Interface", True)
         assert len(endpoint["subnetIds"]) == 3
@@ -280,7 +280,7 @@ def test_a_function_starts_only_when_it_can_work(plain):
             *in_region(plain.of("VpcEndpoint"), function.region),
             *plain.of("Route"),
         ]
-        assert len(needed) == 9
+        assert len(needed) == 10
         assert {resource.urn for resource in needed} <= function.dependencies
 
 

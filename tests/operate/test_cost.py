@@ -46,7 +46,7 @@ def test_the_inventory_is_what_the_program_deploys():
         ("Aurora db.r5.large", 4 * 730 * 0.29),
         ("Aurora storage", 2 * 100 * 0.10),
         ("Replicated write I/O", 100 * 2.628 * 0.20),
-        ("VPC interface endpoints", 8 * 3 * 730 * 0.01),
+        ("VPC interface endpoints", 10 * 3 * 730 * 0.01),
         ("CloudWatch custom metrics", 2 * 3 * 0.30),
         ("CloudWatch PutMetricData", 4 * 3 * 43.8 * 0.01),
         ("CloudWatch GetMetricData", 2 * 2 * 43.8 * 0.01),

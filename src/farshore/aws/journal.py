@@ -1,7 +1,7 @@
 """The authority table: one DynamoDB global table with multi-region strong consistency.
 
 One partition per global cluster; sort keys `authority`, `observation#<region>`, `presence#...`, and after
-them, out of the range that every tick reads, `story#<version>`.
+them, out of the range that every tick reads, `story#<version>` and `told#<version>` (aws/events.py).
 Epoch, phase, lease, plan and step are one item, because transactions are refused on such a table:
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/multi-region-strong-consistency-gt.html
 """
@@ -87,6 +87,14 @@ class DynamoJournal:
     def history(self, after_version: int = 0) -> list[Event]:
         items = self._query(f"story#{after_version + 1:012d}", "story#~")
         return [decode_event(json.loads(item["document"])) for item in items]
+
+    def was_told(self, version: int) -> bool:
+        """Whether somebody has told people of the event with this version."""
+        key = f"told#{version:012d}"
+        return bool(self._query(key, key))
+
+    def put_told(self, version: int) -> None:
+        self._put(f"told#{version:012d}", {"version": version}, {}, {})
 
     def _query(self, first: str, last: str) -> list[dict[str, Any]]:
         request: dict[str, Any] = {

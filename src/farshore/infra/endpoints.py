@@ -11,7 +11,7 @@ import pulumi_aws as aws
 from farshore.infra.network import HTTPS, Network
 from farshore.infra.site import Site, tagged
 
-INTERFACES = ("rds", "monitoring", "sns", "secretsmanager")
+INTERFACES = ("rds", "monitoring", "sns", "secretsmanager", "events")
 """One network interface in each subnet, by the hour and zone; the regional name answers with their addresses.
 
 None for logs: functions print, and Lambda itself, outside of the VPC, brings that to CloudWatch Logs.

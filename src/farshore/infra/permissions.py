@@ -52,7 +52,9 @@ def statements(kind: Kind, site: Site, grants: Grants) -> list[Statement]:
             *running,
         ]
     looping = [_authority(grants), _metrics(site), *_secret(site, grants), *running]
-    return [*looping, *(_controlling(grants) if kind == "controller" else _alerting(site, grants))]
+    if kind == "controller":
+        return [*looping, *_controlling(grants), *_alerting(site, grants), _telling(site)]
+    return [*looping, Statement("LagMetric", ["cloudwatch:GetMetricData"], ["*"]), *_alerting(site, grants)]
 
 
 def _authority(grants: Grants) -> Statement:
@@ -90,7 +92,6 @@ def _alerting(site: Site, grants: Grants) -> list[Statement]:
     """
     via = f"sns.{site.region}.amazonaws.com"
     return [
-        Statement("LagMetric", ["cloudwatch:GetMetricData"], ["*"]),
         Statement("Alert", ["sns:Publish"], [grants.topic]),
         Statement(
             "AlertKey",
@@ -99,6 +100,11 @@ def _alerting(site: Site, grants: Grants) -> list[Statement]:
             conditions={"StringEquals": {"kms:ViaService": via}},
         ),
     ]
+
+
+def _telling(site: Site) -> Statement:
+    """https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoneventbridge.html"""
+    return Statement("Tell", ["events:PutEvents"], [site.arn("events", "event-bus/default")])
 
 
 def _secret(site: Site, grants: Grants) -> list[Statement]:

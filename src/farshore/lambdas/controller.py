@@ -1,9 +1,10 @@
 """Lambda handler: the controller of this function's region."""
 
 import functools
+from dataclasses import replace
 from typing import Any
 
-from farshore.controller import Controller
+from farshore.controller import Controller, World
 from farshore.lambdas import loop
 from farshore.settings import from_environment
 from farshore.workshop import Workshop
@@ -14,9 +15,15 @@ def _workshop() -> Workshop:
     return Workshop(from_environment())
 
 
+@functools.cache
+def _world(function_arn: str) -> World:
+    workshop = _workshop()
+    return replace(workshop.world, teller=workshop.teller(function_arn))
+
+
 def handler(_event: Any, context: loop.LambdaContext) -> dict[str, object]:
     workshop = _workshop()
-    settings, world = workshop.settings, workshop.world
+    settings, world = workshop.settings, _world(context.invoked_function_arn)
     process = f"{settings.region}/controller/{context.aws_request_id[:8]}"
     controller = Controller(
         names=settings.names,

@@ -39,7 +39,7 @@ class Inventory:
     errands: int = 2
     memory_mb: int = 256
     schedules: int = 4
-    interface_endpoints: int = 8
+    interface_endpoints: int = 10
     zones_per_endpoint: int = 3
     keys: int = 4
     secrets: int = 2
