@@ -46,7 +46,12 @@ def standin(monkeypatch, scratch):
     monkeypatch.setitem(scenarios.PACES, "fast", QUICK)
     scenario = replace(scenarios.find("region-loss"), terms=FEW)
     monkeypatch.setitem(scenarios.SCENARIOS, scenario.name, scenario)
-    return lambda faults: monkeypatch.setenv("STANDIN_FAULTS", faults)
+
+    def misbehave(faults: str, **pace: float) -> None:
+        monkeypatch.setenv("STANDIN_FAULTS", faults)
+        monkeypatch.setitem(scenarios.PACES, "fast", replace(QUICK, **pace))
+
+    return misbehave
 
 
 BEFORE: set[int] = set()
@@ -97,14 +102,14 @@ def test_a_good_failover_is_valid_and_reported(standin, scratch, tmp_path, capsy
 
 
 def test_a_fault_that_does_not_bite_is_unknown(standin, tmp_path):
-    standin("toothless")
+    standin("toothless", recover_s=1)
     exit_code, report = drill(tmp_path)
     assert (exit_code, report["verdict"]) == (3, "unknown")
     assert "fault_did_not_bite" in kinds(report)
 
 
 def test_no_failover_is_unknown(standin, tmp_path):
-    standin("no failover")
+    standin("no failover", recover_s=1)
     exit_code, report = drill(tmp_path)
     assert (exit_code, report["verdict"]) == (3, "unknown")
     assert "few_acks_after" in kinds(report)

@@ -220,6 +220,11 @@ def test_a_switchover_that_cannot_finish_is_taken_back(lab):
     processes = psutil.Process(target.process.pid).children()
     receiver = next(process for process in processes if "walreceiver" in " ".join(process.cmdline()))
     lab.fleet.changes.last_byte_timeout_s = 0.2
+    with lab.member(
+        WEST, 1
+    ).connect() as admin:  # a stopping server waits so long for a standby that is silent
+        admin.execute("alter system set wal_sender_timeout = '500ms'")
+        admin.execute("select pg_reload_conf()")
     receiver.suspend()
     try:
         assert lab.fleet.changes.begin(lab.cluster(EAST), data_loss=False)
@@ -227,6 +232,9 @@ def test_a_switchover_that_cannot_finish_is_taken_back(lab):
         eventually(lambda: lab.fleet.change() is None)
     finally:
         receiver.resume()
+    with lab.member(WEST, 1).connect() as admin:
+        admin.execute("alter system reset all")
+        admin.execute("select pg_reload_conf()")
     assert lab.fleet.writer is lab.cluster(WEST)
     assert lab.event_ids()[-2:] == ["0181", "0186"]
     assert first_write(lab, WEST, "after the cancelled switchover") < 3.0

@@ -140,8 +140,9 @@ def test_a_monitor_that_ends_leaves_no_connection_and_no_thread(pair_of_servers,
     """Lambda keeps the process warm: what each invocation leaves behind adds up."""
     server = pair_of_servers.home
     server.sql(
-        "create or replace function aurora_global_db_status() returns table (rpo_lag_in_msec bigint) "
-        "language sql as 'select 5::bigint'"
+        "create or replace function aurora_global_db_status() returns table "
+        "(aws_region text, rpo_lag_in_msec bigint, last_lag_calculation_time timestamptz) "
+        "language sql as $$ select 'us-west-2', 5::bigint, clock_timestamp() $$"
     )
     sessions = (Session(login(pair_of_servers), loop), Session(login(pair_of_servers), loop))
     pids = [session.row(sql.SQL("select pg_backend_pid()"), (), 5000)[0] for session in sessions]
