@@ -192,6 +192,7 @@ def test_filter_policies_choose(world, subscriber):
 def test_mail_goes_to_a_file_after_its_link_was_visited(world):
     world.subscribe("email", "ops@example.com")
     (invitation,) = eventually(world.mails)
+    assert re.search(r"^http://\S+Action=ConfirmSubscription\S+$", world.mail.path.read_text(), re.MULTILINE)
     assert (invitation["To"], invitation["Subject"]) == (
         "ops@example.com",
         "AWS Notification - Subscription Confirmation",

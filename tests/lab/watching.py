@@ -70,9 +70,8 @@ def _links(lab: RunningLab) -> list[str]:
 
 
 def mails(lab: RunningLab) -> str:
-    """The whole mailbox, with the soft line ends of quoted-printable taken out."""
     box = Path(lab.info["mailbox"])
-    return box.read_text().replace("=\n", "").replace("=3D", "=") if box.exists() else ""
+    return box.read_text() if box.exists() else ""
 
 
 def sightings(lab: RunningLab):

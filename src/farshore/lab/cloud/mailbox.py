@@ -2,11 +2,14 @@
 
 import mailbox
 import threading
+from email import policy
 from email.message import EmailMessage
 from email.utils import formatdate
 from pathlib import Path
 
 SENDER = "AWS Notifications <no-reply@sns.amazonaws.com>"
+WHOLE_LINES = policy.default.clone(max_line_length=998)
+"""As long as SMTP allows: a link that is broken into pieces cannot be visited from a terminal."""
 
 
 class Mailbox:
@@ -17,7 +20,7 @@ class Mailbox:
         self._lock = threading.Lock()
 
     def deliver(self, to: str, subject: str, body: str) -> None:
-        mail = EmailMessage()
+        mail = EmailMessage(WHOLE_LINES)
         mail["From"], mail["To"], mail["Subject"] = SENDER, to, " ".join(subject.split())
         mail["Date"] = formatdate(usegmt=True)
         mail.set_content(body)
