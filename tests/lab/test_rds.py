@@ -313,7 +313,7 @@ def test_failover_with_the_writer_region_lost_and_its_return(lab, east, west):
         return True
 
     eventually(east_writes)
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 5.0  # how fast it is, test_postgres_fleet says
     eventually(lambda: writer_region(east, lab) == EAST)
     members = {
         m["DBClusterArn"]: m["SynchronizationStatus"]
