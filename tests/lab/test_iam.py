@@ -381,6 +381,25 @@ def test_a_secret_under_a_customer_key_needs_the_key_too(cloud, role):
         assert secrets.get_secret_value(SecretId=mine)["SecretString"] == "s"
 
 
+@pytest.mark.parametrize("missing", ["kms:Decrypt", "kms:GenerateDataKey"])
+def test_publishing_to_a_topic_under_a_customer_key_needs_the_key_too(cloud, role, missing):
+    """https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html#permissions-for-sns-encryption"""
+    suffix = missing.rpartition(":")[2].lower()
+    key = client(cloud, "kms", HOME).create_key()["KeyMetadata"]["Arn"]
+    topic = client(cloud, "sns", HOME).create_topic(
+        Name=f"keyed-{suffix}", Attributes={"KmsMasterKeyId": key}
+    )["TopicArn"]
+    publish = allow("sns:Publish", topic)
+    via = {"StringEquals": {"kms:ViaService": f"sns.{HOME}.amazonaws.com"}}
+    both = allow(["kms:Decrypt", "kms:GenerateDataKey"], key, Condition=via)
+    one = allow(next(a for a in both["Action"] if a != missing), key, Condition=via)
+    lacking = assumed(cloud, role(publish, one, suffix=f"lacking{suffix}"))
+    answer = refused(client(cloud, "sns", HOME, credentials=lacking).publish, TopicArn=topic, Message="m")
+    assert f"{missing} on resource: {key}" in answer[2]
+    enough = assumed(cloud, role(publish, both, suffix=f"enough{suffix}"))
+    assert client(cloud, "sns", HOME, credentials=enough).publish(TopicArn=topic, Message="m")["MessageId"]
+
+
 def test_what_the_lab_would_not_evaluate_is_refused_when_it_is_written(cloud, role):
     iam = client(cloud, "iam", HOME)
     name = role().rpartition("/")[2]
