@@ -25,6 +25,18 @@ class Ask:
     async def row(self, statement, *values):
         return self.session.execute(statement, values or None).fetchone()
 
+    async def commit(self):
+        self.session.commit()
+
+    async def savepoint(self):
+        with self.session.transaction():
+            await self.run("SELECT 1")
+
+    async def commit_in_a_pipeline(self):
+        with self.session.pipeline():
+            await self.run("SELECT 1")
+            self.session.commit()
+
     async def block(self, function, *values):
         """Call something that blocks, without stopping the client."""
         return function(*values)
@@ -36,6 +48,18 @@ class AsyncAsk(Ask):
 
     async def row(self, statement, *values):
         return await (await self.session.execute(statement, values or None)).fetchone()
+
+    async def commit(self):
+        await self.session.commit()
+
+    async def savepoint(self):
+        async with self.session.transaction():
+            await self.run("SELECT 1")
+
+    async def commit_in_a_pipeline(self):
+        async with self.session.pipeline():
+            await self.run("SELECT 1")
+            await self.session.commit()
 
     async def block(self, function, *values):
         return await asyncio.to_thread(function, *values)
@@ -52,6 +76,15 @@ class Threads:
 
     def __exit__(self, *_: object) -> None:
         self.client.close()
+
+    def run(self, work: Coroutine[Any, Any, Any]):
+        return finish(work)
+
+    async def connected(self, **options) -> Ask:
+        return Ask(self.client.connect(**options))
+
+    def on_loss(self, callback) -> None:
+        self.client.on_loss(callback)
 
     def transact(self, work, **options):
         return self.client.transact(lambda session: finish(work(Ask(session))), **options)
@@ -78,6 +111,15 @@ class Tasks:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(5)
         self.loop.close()
+
+    async def connected(self, **options) -> Ask:
+        return AsyncAsk(await self.client.connect(**options))
+
+    def on_loss(self, callback) -> None:
+        async def told() -> None:
+            callback()
+
+        self.client.on_loss(told)
 
     def transact(self, work, **options):
         async def worked(session):

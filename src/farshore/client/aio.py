@@ -3,18 +3,17 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import psycopg
 from psycopg import generators, waiting
-from psycopg.abc import QueryNoTemplate
 from psycopg.pq.abc import PGcancelConn
 
 from farshore.client import session_async as sessions
 from farshore.client.decide import CommitReply
-from farshore.client.lanes import Lane
+from farshore.client.lanes import Lane, Statement
 from farshore.client.names import AsyncResolver, Found
 from farshore.client.session_async import AsyncSession
 from farshore.client.transact import Engine
@@ -35,6 +34,7 @@ class AsyncClient:
         self._io = _Tasks(settings)
         self._engine: Engine[AsyncSession] = Engine(settings, self._io)
         self._tasks: list[asyncio.Task[None]] = []
+        self._told: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         self._start()
@@ -69,19 +69,34 @@ class AsyncClient:
         return await self._engine.transact(work, key=key, deadline_s=deadline_s, pipeline=pipeline)
 
     async def connect(
-        self, conninfo: str = "", *, deadline_s: float = 5.0, call_s: float = 5.0, **login: str
+        self,
+        *,
+        deadline_s: float = 5.0,
+        call_s: float = 5.0,
+        user: str | None = None,
+        password: str | None = None,
     ) -> AsyncWriterConnection:
         """As Client.connect."""
-        return await AsyncWriterConnection.connect(
-            conninfo, client=self, deadline_s=deadline_s, call_s=call_s, **login
-        )
+        return await self._open(AsyncWriterConnection, deadline_s, call_s, user, password)
 
-    async def _open(self, kind: type[W], deadline_s: float, call_s: float, login: dict[str, str]) -> W:
+    def on_loss(self, callback: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Have `callback` run in a task each time the writer is lost: made for `pool.drain`."""
+
+        def told() -> None:
+            task = asyncio.get_running_loop().create_task(callback())
+            self._told.add(task)
+            task.add_done_callback(self._told.discard)
+
+        self._engine.board.listeners.append(told)
+
+    async def _open(
+        self, kind: type[W], deadline_s: float, call_s: float, user: str | None, password: str | None
+    ) -> W:
         self._start()
         deadline = time.monotonic() + deadline_s
 
         async def opened(lane: Lane[AsyncSession], address: str) -> W:
-            info = conninfo(self._settings, lane.target, address, **login)
+            info = conninfo(self._settings, lane.target, address, user=user, password=password)
             connection = await sessions.connect(kind, info, deadline)
             connection.adopt(lane, self._engine.board, call_s, self._io.cancels)
             return connection
@@ -132,7 +147,7 @@ class _Tasks:
         return session
 
     async def row(
-        self, session: AsyncSession, statement: QueryNoTemplate, values: Sequence[Any] = ()
+        self, session: AsyncSession, statement: Statement, values: Sequence[Any] = ()
     ) -> tuple[Any, ...] | None:
         cursor = await session.execute(statement, values or None)
         return await cursor.fetchone() if cursor.description else None

@@ -11,12 +11,11 @@ from typing import Any, Self, TypeVar
 
 import psycopg
 from psycopg import generators
-from psycopg.abc import QueryNoTemplate
 from psycopg.pq.abc import PGcancelConn
 
 from farshore.client import session as sessions
 from farshore.client.decide import CommitReply
-from farshore.client.lanes import Lane
+from farshore.client.lanes import Lane, Statement
 from farshore.client.names import Found, Resolver
 from farshore.client.session import Session
 from farshore.client.transact import Engine
@@ -85,20 +84,34 @@ class Client:
         return finish(self._engine.transact(work, key=key, deadline_s=deadline_s, pipeline=pipeline))
 
     def connect(
-        self, conninfo: str = "", *, deadline_s: float = 5.0, call_s: float = 5.0, **login: str
+        self,
+        *,
+        deadline_s: float = 5.0,
+        call_s: float = 5.0,
+        user: str | None = None,
+        password: str | None = None,
     ) -> WriterConnection:
         """A connection to the writer for a pool of your own; psycopg.Error when none came in `deadline_s`.
 
-        Its commit() confirms. Each of its calls ends within `call_s` seconds. `login` may replace the
-        settings' `user` and `password`; `conninfo` must stay empty.
+        Its commit() confirms. Each of its calls ends within `call_s` seconds. `user` and `password` replace
+        those of the settings.
         """
-        return WriterConnection.connect(conninfo, client=self, deadline_s=deadline_s, call_s=call_s, **login)
+        return self._open(WriterConnection, deadline_s, call_s, user, password)
 
-    def _open(self, kind: type[W], deadline_s: float, call_s: float, login: dict[str, str]) -> W:
+    def on_loss(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called each time the writer is lost, by the thread that noticed: it must be quick.
+
+        Made for `pool.drain`, so that no pool hands out connections to a demoted writer.
+        """
+        self._engine.board.listeners.append(callback)
+
+    def _open(
+        self, kind: type[W], deadline_s: float, call_s: float, user: str | None, password: str | None
+    ) -> W:
         deadline = time.monotonic() + deadline_s
 
         async def opened(lane: Lane[Session], address: str) -> W:
-            info = conninfo(self._settings, lane.target, address, **login)
+            info = conninfo(self._settings, lane.target, address, user=user, password=password)
             connection = sessions.connect(kind, info, deadline)
             connection.adopt(lane, self._engine.board, call_s, self._io.cancels)
             return connection
@@ -151,7 +164,7 @@ class _Threads:
         return session
 
     async def row(
-        self, session: Session, statement: QueryNoTemplate, values: Sequence[Any] = ()
+        self, session: Session, statement: Statement, values: Sequence[Any] = ()
     ) -> tuple[Any, ...] | None:
         cursor = session.execute(statement, values or None)
         return cursor.fetchone() if cursor.description else None

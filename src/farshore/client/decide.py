@@ -142,12 +142,12 @@ class Standing(Generic[L]):
         self.writer, self._epoch, self.searching_since = lane, epoch, None
         return True
 
-    def lost(self, lane: L, now: float) -> None:
-        """The lane failed a caller."""
-        if self.writer is lane:
-            self.writer = None
-        if self.writer is None and self.searching_since is None:
-            self.searching_since = now
+    def lost(self, lane: L, now: float) -> bool:
+        """The lane failed a caller; whether it was the writer's until now."""
+        if self.writer is not lane:
+            return False
+        self.writer, self.searching_since = None, now
+        return True
 
 
 def probe_pause_s(probe_pause_s: float, searching_for_s: float) -> float:

@@ -10,11 +10,11 @@ suspends (`blocking.finish`); under asyncio no lock is held across an `await`.
 import random
 import threading
 import time
-from collections.abc import Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, LiteralString, Protocol, TypeAlias, TypeVar
 
 import psycopg
-from psycopg.abc import QueryNoTemplate
+from psycopg import sql
 
 from farshore.client.decide import CommitReply, Standing, backoff_s, probe_pause_s
 from farshore.client.names import Found, NameLookupError
@@ -22,6 +22,7 @@ from farshore.client.types import Settings, Target
 from farshore.client.wire import CONFIRM, Line
 
 S = TypeVar("S", bound=Line)
+Statement: TypeAlias = LiteralString | sql.SQL | sql.Composed
 UNREACHABLE = (psycopg.Error, NameLookupError)
 _LOOKUP_S = 0.2
 _LOOKUP_PAUSE_S = 1.0
@@ -47,7 +48,7 @@ class Io(Protocol[S]):
     async def open(self, target: Target, address: str, deadline: float) -> S: ...
 
     async def row(
-        self, session: S, statement: QueryNoTemplate, values: Sequence[Any] = ()
+        self, session: S, statement: Statement, values: Sequence[Any] = ()
     ) -> tuple[Any, ...] | None: ...
 
     async def work(self, session: S, work: Any, *, pipeline: bool) -> Any:
@@ -64,6 +65,7 @@ class Board(Generic[S]):
         self._standing: Standing[Lane[S]] = Standing(time.monotonic())
         self._lock = threading.Lock()
         self._lanes: tuple[Lane[S], ...] = ()
+        self.listeners: list[Callable[[], None]] = []  # called when the writer is lost, by whoever noticed
 
     def watch(self, lanes: "tuple[Lane[S], ...]") -> None:
         self._lanes = lanes
@@ -76,18 +78,36 @@ class Board(Generic[S]):
 
     def found(self, lane: "Lane[S]", epoch: int) -> None:
         with self._lock:
-            if self._standing.found(lane, epoch):
-                self._known.set()
+            before = self._standing.writer
+            if not self._standing.found(lane, epoch):
+                return
+            self._known.set()
+        if before is not None and before is not lane:
+            self._tell_of(before)
 
     def lost(self, lane: "Lane[S]") -> None:
         """The lane failed a caller: look for the writer on every lane at once."""
         with self._lock:
-            lane.losses += 1
-            self._standing.lost(lane, time.monotonic())
-            if self._standing.writer is None:
+            news = self._standing.lost(lane, time.monotonic())
+            if news:
                 self._known.clear()
+        self.doubt()
+        if news:
+            self._tell_of(lane)
+
+    def doubt(self) -> None:
+        """Something was slow: have every lane look at once, and let them say what it means."""
         for each in self._lanes:
             each.wake()
+
+    def leads_to(self, lane: "Lane[S]") -> bool:
+        return self._standing.writer is lane
+
+    def _tell_of(self, former: "Lane[S]") -> None:
+        former.losses += 1
+        former.drop()
+        for tell in self.listeners:
+            tell()
 
     async def writer(self, deadline: float) -> "Lane[S] | None":
         """The writer's lane, waiting for one until `deadline`; None if none came."""
@@ -100,7 +120,7 @@ class Board(Generic[S]):
 
 
 class Lane(Generic[S]):
-    """Sessions to one region's writer endpoint. `losses` counts how often it failed a caller."""
+    """Sessions to one region's writer endpoint. `losses` counts how often it ceased to be the writer's."""
 
     def __init__(self, target: Target, settings: Settings, io: Io[S], board: Board[S]) -> None:
         self.target = target
@@ -180,6 +200,7 @@ class Lane(Generic[S]):
             if session is not None:
                 session.hang_up()
             self._failures += 1
+            self._ceased()
             searching = self._board.searching_for_s is not None
             most_s = backoff_s(self._failures, searching=searching, probe_pause_s=self._probe_pause_s())
             return self._jitter.uniform(0.0, most_s)
@@ -187,11 +208,18 @@ class Lane(Generic[S]):
         self.put(session)
         if row is not None and row[0] is not None:
             self._board.found(self, int(row[0]))
+        else:
+            self._ceased()
         self._forget_spare()
         await self._fill(deadline)
         if self._board.searching_for_s is not None:
             return self._jitter.uniform(0.1, 1.0) * self._probe_pause_s()
         return self._settings.idle_check_s
+
+    def _ceased(self) -> None:
+        """What this lane's own look found: its server is not, or not any more, the writer."""
+        if self._board.leads_to(self):
+            self._board.lost(self)
 
     def _probe_pause_s(self) -> float:
         return probe_pause_s(self._settings.probe_pause_s, self._board.searching_for_s or 0.0)

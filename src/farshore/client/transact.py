@@ -23,14 +23,13 @@ from farshore.client.decide import (
 from farshore.client.lanes import UNREACHABLE, Board, Io, Lane
 from farshore.client.names import NameLookupError
 from farshore.client.types import AlreadyAppliedError, Key, Outcome, Settings, WorkError
-from farshore.client.wire import DeadlineError, Line
+from farshore.client.wire import DeadlineError, Line, key_question
 
 S = TypeVar("S", bound=Line)
 C = TypeVar("C")
 _HINT_S = 0.3
 _UNIQUE_VIOLATION = psycopg.errors.UniqueViolation.sqlstate
 _SEEN = sql.SQL("SELECT true, farshore.confirm()")
-_ASKED = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {}), farshore.confirm()")
 
 
 class Engine(Generic[S]):
@@ -133,7 +132,7 @@ class Engine(Generic[S]):
         """Ask for the key's row, and in the same breath whether this server may speak; without a key its row
         has been seen already. `otherwise` is what the attempt was if the row is not there."""
         try:
-            row = await self._io.row(session, *(_question(key) if key is not None else (_SEEN, ())))
+            row = await self._io.row(session, *(key_question(key) if key is not None else (_SEEN, ())))
         except psycopg.Error as error:
             attempt: Attempt[Any] = after_silence(error, lane.target.region)
         else:
@@ -146,10 +145,3 @@ class Engine(Generic[S]):
 def _require_open(session: Line) -> None:
     if session.pgconn.transaction_status == TransactionStatus.IDLE:
         raise WorkError("work ended its transaction; leave COMMIT to transact()")
-
-
-def _question(key: Key) -> tuple[sql.Composed, tuple[object, ...]]:
-    """The snapshot is taken before confirm() runs, so a row that was seen is a row of the confirmed writer."""
-    match = sql.SQL(" AND ").join(sql.SQL("{} = %s").format(sql.Identifier(name)) for name in key.columns)
-    table = sql.Identifier(*key.table.split("."))
-    return _ASKED.format(table, match), tuple(key.columns.values())

@@ -4,15 +4,16 @@ from collections.abc import Callable
 from typing import Any
 
 import psycopg
-from psycopg import pq
+from psycopg import pq, sql
 from psycopg.conninfo import make_conninfo
 from psycopg.pq.abc import PGcancelConn, PGconn, PGresult
 
 from farshore.client.decide import CommitReply
-from farshore.client.types import Settings, Target
+from farshore.client.types import Key, Settings, Target
 
 COMMIT = b"COMMIT; SELECT farshore.confirm()"
 CONFIRM = "SELECT farshore.confirm()"
+_LANDED = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {}), farshore.confirm()")
 # After these the server may have committed before it told us otherwise.
 _DOUBTFUL_CLASSES = ("08", "57", "58", "XX")
 _STATEMENT_COMPLETION_UNKNOWN = "40003"
@@ -53,7 +54,9 @@ class Line(psycopg.BaseConnection[tuple[Any, ...]]):
             self.abandon(cancel)
 
 
-def conninfo(settings: Settings, target: Target, address: str, **overrides: str) -> str:
+def conninfo(
+    settings: Settings, target: Target, address: str, *, user: str | None = None, password: str | None = None
+) -> str:
     """The connection string for `target` at `address`; the server must prove that it is `target.host`."""
     return make_conninfo(
         "",
@@ -61,8 +64,8 @@ def conninfo(settings: Settings, target: Target, address: str, **overrides: str)
         hostaddr=address,
         port=target.port,
         dbname=settings.dbname,
-        user=overrides.get("user", settings.user),
-        password=overrides["password"] if "password" in overrides else _password(settings, target),
+        user=user or settings.user,
+        password=password or _password(settings, target),
         sslmode="verify-full",
         sslrootcert=settings.sslrootcert,
         gssencmode="disable",
@@ -73,6 +76,16 @@ def conninfo(settings: Settings, target: Target, address: str, **overrides: str)
         keepalives_count=3,
         tcp_user_timeout=10_000,
     )
+
+
+def key_question(key: Key) -> tuple[sql.Composed, tuple[object, ...]]:
+    """Whether the key's row is there, and in which epoch this server may say so.
+
+    The snapshot is taken before confirm() runs, so a row that was seen is a row of the confirmed writer.
+    """
+    match = sql.SQL(" AND ").join(sql.SQL("{} = %s").format(sql.Identifier(name)) for name in key.columns)
+    table = sql.Identifier(*key.table.split("."))
+    return _LANDED.format(table, match), tuple(key.columns.values())
 
 
 def no_reply(error: psycopg.Error) -> CommitReply:

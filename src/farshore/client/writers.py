@@ -1,8 +1,8 @@
 """Connections to the writer for somebody else's pool: commit() confirms, and a demoted writer's are refused.
 
-psycopg_pool and SQLAlchemy keep connections by their own rules. These tell them, at once and without a round
-trip, what the client knows: a connection whose server is not the writer any more is closed when an error says
-so, and is `stale` when anybody else's error said so.
+psycopg_pool and SQLAlchemy keep connections by their own rules. A connection is closed here when an error says
+that its server is not the writer, and `stale` as soon as anybody else's error said so; the pool is told by
+`on_loss`, or asks for `stale`.
 """
 
 import contextlib
@@ -18,7 +18,8 @@ from farshore.client.decide import CommitReply, is_elsewhere
 from farshore.client.lanes import Board, Lane
 from farshore.client.session import Session
 from farshore.client.session_async import AsyncSession
-from farshore.client.wire import Line
+from farshore.client.types import Key
+from farshore.client.wire import DeadlineError, Line, key_question
 
 if TYPE_CHECKING:
     from farshore.client.aio import AsyncClient
@@ -56,24 +57,27 @@ class Writer(Line):
 
     @property
     def stale(self) -> bool:
-        """Whether it is closed, or its server was given up by anybody since it was made."""
-        return self.closed or (self._lane is not None and self._lane.losses != self._losses)
+        """Whether it is closed, or its server was given up by anybody since it was made. No round trip."""
+        return self.closed or self._forsaken
 
-    def require_fresh(self) -> None:
-        """Raises psycopg.OperationalError if stale: what a pool's check calls. No round trip."""
-        if self.stale:
-            raise psycopg.OperationalError(f"{self.region}: the writer was lost; connect again")
+    @property
+    def _forsaken(self) -> bool:
+        return self._lane is not None and self._lane.losses != self._losses
 
     def _begin_call(self) -> None:
         self.deadline = time.monotonic() + self._call_s
 
     def _notice(self, error: psycopg.Error) -> None:
-        """An error that says that the server is gone or may not write ends the connection, and tells the client."""
-        if not (self.closed or is_elsewhere(error.sqlstate)):
-            return
-        self.hang_up()
-        if self._lane is not None and self._lane.losses == self._losses:
-            self._board.lost(self._lane)
+        """Tell the client what an error says of the server; one that will not write loses the connection too.
+
+        A call that took too long says little: it may have been a slow statement.
+        """
+        if isinstance(error, DeadlineError):
+            self._board.doubt()
+        elif self.closed or is_elsewhere(error.sqlstate):
+            self.hang_up()
+            if self._lane is not None and not self._forsaken:
+                self._board.lost(self._lane)
 
     def _may_commit(self) -> bool:
         """Whether there is anything to commit."""
@@ -94,6 +98,12 @@ class Writer(Line):
         self._notice(error)
         raise error
 
+    def _answered(self, row: tuple[Any, ...] | None) -> bool:
+        landed, epoch = row or (False, None)
+        if landed and epoch is None:
+            raise UnknownOutcomeError("its row is there, but this server may not be the writer")
+        return bool(landed)
+
     def _require_transaction(self) -> None:
         if self.pgconn.transaction_status == TransactionStatus.IDLE:
             raise psycopg.NotSupportedError(_BARE)
@@ -110,10 +120,13 @@ class WriterConnection(Session, Writer):
         client: "Client",
         deadline_s: float = 5.0,
         call_s: float = 5.0,
-        **login: str,
+        connect_timeout: float | None = None,
     ) -> Self:
-        """See Client.connect."""
-        return client._open(cls, deadline_s, call_s, _login(conninfo, login))  # noqa: SLF001  one library
+        """See Client.connect; made for psycopg_pool, which gives an empty `conninfo`, and may give a
+        `connect_timeout` that replaces `deadline_s`."""
+        _require_empty(conninfo)
+        deadline_s = connect_timeout or deadline_s
+        return client._open(cls, deadline_s, call_s, None, None)  # noqa: SLF001  one library
 
     def wait(self, gen: Generator[Any, Any, R], interval: float = 0.0, timeout: float | None = None) -> R:
         self._begin_call()
@@ -132,6 +145,13 @@ class WriterConnection(Session, Writer):
             with self.lock:
                 self._settle(self.commit_and_confirm())
 
+    def landed(self, key: Key) -> bool:
+        """Whether the key's row is there, as this connection's server may vouch for.
+
+        Raises UnknownOutcomeError if it is there and the server may not vouch for it.
+        """
+        return self._answered(self.execute(*key_question(key)).fetchone())
+
     @contextlib.contextmanager
     def transaction(
         self, savepoint_name: str | None = None, force_rollback: bool = False
@@ -140,11 +160,6 @@ class WriterConnection(Session, Writer):
         self._require_transaction()
         with super().transaction(savepoint_name, force_rollback) as savepoint:
             yield savepoint
-
-    @staticmethod
-    def check(connection: "WriterConnection") -> None:
-        """psycopg_pool's `check`."""
-        connection.require_fresh()
 
 
 class AsyncWriterConnection(AsyncSession, Writer):
@@ -158,10 +173,12 @@ class AsyncWriterConnection(AsyncSession, Writer):
         client: "AsyncClient",
         deadline_s: float = 5.0,
         call_s: float = 5.0,
-        **login: str,
+        connect_timeout: float | None = None,
     ) -> Self:
-        """See AsyncClient.connect."""
-        return await client._open(cls, deadline_s, call_s, _login(conninfo, login))  # noqa: SLF001  one library
+        """As WriterConnection.connect."""
+        _require_empty(conninfo)
+        deadline_s = connect_timeout or deadline_s
+        return await client._open(cls, deadline_s, call_s, None, None)  # noqa: SLF001  one library
 
     async def wait(
         self,
@@ -182,6 +199,10 @@ class AsyncWriterConnection(AsyncSession, Writer):
             async with self.lock:
                 self._settle(await self.commit_and_confirm())
 
+    async def landed(self, key: Key) -> bool:
+        """As WriterConnection.landed."""
+        return self._answered(await (await self.execute(*key_question(key))).fetchone())
+
     @contextlib.asynccontextmanager
     async def transaction(
         self, savepoint_name: str | None = None, force_rollback: bool = False
@@ -191,20 +212,10 @@ class AsyncWriterConnection(AsyncSession, Writer):
         async with super().transaction(savepoint_name, force_rollback) as savepoint:
             yield savepoint
 
-    @staticmethod
-    async def check(connection: "AsyncWriterConnection") -> None:
-        """psycopg_pool's `check`."""
-        connection.require_fresh()
 
-
-def _login(conninfo: str, login: dict[str, str]) -> dict[str, str]:
+def _require_empty(conninfo: str) -> None:
     if conninfo:
         raise ValueError(f"conninfo = {conninfo!r}: leave it empty; the client knows where the writer is")
-    if unknown := sorted(login.keys() - {"user", "password"}):
-        raise ValueError(
-            f"{', '.join(unknown)}: only user and password may differ from the client's settings"
-        )
-    return login
 
 
 def _refusal(reply: CommitReply) -> psycopg.Error:
