@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -266,6 +267,46 @@ def cut(place: str, other: str, *, lab: Which = None, as_json: Json = False) -> 
 def join(place: str, other: str, *, lab: Which = None, as_json: Json = False) -> None:
     """Join a link that was cut; what was held is delivered."""
     _order({"fault": "join", "places": [place, other]}, lab, as_json=as_json)
+
+
+@fault_app.command()
+def api(
+    call: Annotated[str, typer.Argument(help="service:Operation, as in rds:FailoverGlobalCluster.")],
+    kind: Annotated[str, typer.Argument(help="throttle, error, request-lost or reply-lost.")],
+    *,
+    times: Annotated[int, typer.Option(help="How many calls it befalls.", min=1)] = 1,
+    view: Annotated[str | None, typer.Option(help="Only calls made from this region.")] = None,
+    lab: Which = None,
+    as_json: Json = False,
+) -> None:
+    """Let something happen to the next calls of an AWS operation."""
+    service, _, operation = call.partition(":")
+    order = {"service": service, "operation": operation, "kind": kind, "times": times, "view": view}
+    _order({"fault": "api", **order}, lab, as_json=as_json)
+
+
+@app.command()
+def calls(
+    *,
+    since_unix_ms: Annotated[int, typer.Option(help="Only calls made since then.")] = 0,
+    lab: Which = None,
+    as_json: Json = False,
+) -> None:
+    """List the AWS calls that were made in a lab: who asked whom for what, and how often."""
+    with reported():
+        from farshore.lab import control, directory
+
+        found = control.ask(directory.find(lab), {"order": "calls", "since_unix_ms": since_unix_ms})
+        show(found["calls"], as_json=as_json, words=_counted)
+
+
+def _counted(calls: list[dict[str, Any]]) -> str:
+    counts = Counter(
+        f"{made['view']:<10} {made['caller'].rpartition('/')[2]:<36} {made['service']}:{made['operation']} in "
+        f"{made['region']}"
+        for made in calls
+    )
+    return "\n".join(f"{count:>7}  {line}" for line, count in sorted(counts.items())) or "no calls"
 
 
 def _fault(fault: str, region: str, lab: str | None, *, as_json: bool) -> None:

@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Any
 
@@ -16,10 +16,11 @@ import boto3
 from farshore.core.errors import FarshoreError, UnknownOutcomeError, UsageError
 from farshore.lab import control, environment, setup
 from farshore.lab.addresses import Addresses
-from farshore.lab.cloud import cloudwatch, rds, route53, service_events, sns
+from farshore.lab.cloud import cloudwatch, mishaps, rds, route53, service_events, sns
 from farshore.lab.cloud.aurora_metrics import AuroraMetrics
 from farshore.lab.cloud.gateway import Cloud
 from farshore.lab.cloud.mailbox import Mailbox
+from farshore.lab.cloud.services import SERVICES
 from farshore.lab.cloud.zones import HealthEvaluator, Zones
 from farshore.lab.directory import LabDirectory
 from farshore.lab.dns import DnsServer
@@ -198,17 +199,27 @@ class Lab:
             case {"order": "resident", "region": region, "pid": int(pid)}:
                 self.residents.add(self._region(region), pid)
                 return {}
-            case {"order": "fault", "fault": "region-loss" | "heal" | "health" as what, "region": region}:
-                befall = {"region-loss": self._lose, "heal": self._heal, "health": self._say_ill}[what]
-                return befall(self._region(region))
-            case {"order": "fault", "fault": "stall", "seconds": float(seconds)}:
-                return self._stall(seconds)
-            case {"order": "fault", "fault": "cut" | "join" as what, "places": [str(a), str(b)]}:
-                return self._partition(what, a, b)
+            case {"order": "fault", **fault}:
+                return self._befall(fault)
+            case {"order": "calls", "since_unix_ms": int(since)}:
+                return {"calls": [dataclasses.asdict(made) for made in self.cloud.calls.since(since)]}
             case {"order": "stop"}:
                 self.stopped.set()
                 return {"stopping": True}
         raise UsageError(f"the lab knows no such order: {order}.")
+
+    def _befall(self, fault: Mapping[str, Any]) -> control.Order:
+        match fault:
+            case {"fault": "region-loss" | "heal" | "health" as what, "region": region}:
+                befall = {"region-loss": self._lose, "heal": self._heal, "health": self._say_ill}[what]
+                return befall(self._region(region))
+            case {"fault": "stall", "seconds": float(seconds)}:
+                return self._stall(seconds)
+            case {"fault": "cut" | "join" as what, "places": [str(a), str(b)]}:
+                return self._partition(what, a, b)
+            case {"fault": "api", "service": str(service), "operation": str(operation), **more}:
+                return self._mishap(service, operation, more)
+        raise UsageError(f"the lab knows no such fault: {fault}.")
 
     def _region(self, region: str) -> str:
         if region not in self.names.regions:
@@ -257,6 +268,18 @@ class Lab:
             )
         (self.links.cut if what == "cut" else self.links.join)(a, b)
         return {"fault": what, "places": [a, b], "at_unix_ns": time.time_ns()}
+
+    def _mishap(self, service: str, operation: str, more: Mapping[str, Any]) -> control.Order:
+        kinds = [kind.value for kind in mishaps.Kind]
+        if more["kind"] not in kinds:
+            raise UsageError(f"{more['kind']!r} befalls no API call in the lab; use {', '.join(kinds)}.")
+        if service not in SERVICES or operation not in SERVICES[service].operations:
+            raise UsageError(
+                f"{service}:{operation} is not in the lab; `farshore lab calls` shows what is asked."
+            )
+        kind, times = mishaps.Kind(more["kind"]), int(more["times"])
+        self.cloud.calls.arrange(mishaps.Mishap(service, operation, kind, times, more.get("view")))
+        return {"fault": "api", "service": service, "operation": operation, "kind": kind, "times": times}
 
     def _heal(self, region: str) -> control.Order:
         self.links.heal(region)

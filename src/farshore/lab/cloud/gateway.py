@@ -17,6 +17,7 @@ from moto.core.base_backend import BackendDict
 from farshore.lab.cloud import dynamodb, events, lambdas, secrets, ssm
 from farshore.lab.cloud.dispatch import Call, Dispatcher
 from farshore.lab.cloud.iam import Authorizer
+from farshore.lab.cloud.mishaps import Calls
 from farshore.lab.cloud.refusals import not_in_the_lab, refusal
 from farshore.lab.cloud.wire import Answer, HttpRequest, HttpServer, Silence
 from farshore.lab.ports import OUTSIDE, Address, Links, Spawn
@@ -65,6 +66,7 @@ class Cloud:
         self._overlays = tuple(overlays)
         self._dispatcher = Dispatcher()
         self.permissions = Authorizer(enforce=enforce_permissions)
+        self.calls = Calls(self.permissions.who)
         self._gateways: dict[str, HttpServer] = {}
         self._losses = dict.fromkeys((*names.regions, names.witness_region), 0)
         self._lock = threading.Lock()
@@ -132,8 +134,9 @@ class Cloud:
             return self._links.connected(view, call.region)
 
         losses = self._losses[call.region]
+        self.calls.note(view, call)
         self._travel(view, call.region, path_open)
-        answer = self._answer(call)
+        answer = self.calls.befall(view, call, lambda: self._answer(call))
         self._travel(call.region, view, path_open)
         if losses != self._losses[call.region]:
             # The region was lost and came back meanwhile: whoever would have answered is dead.

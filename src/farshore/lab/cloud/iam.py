@@ -78,6 +78,13 @@ class Authorizer:
         self._trusts: dict[str, _Parsed] = {}
         self._record = _Record()
 
+    def who(self, call: Call) -> str:
+        """The caller's ARN, or `nobody`."""
+        try:
+            return self._callers.find(call.access_key, call.request.headers).arn
+        except UnknownCallerError:
+            return "nobody"
+
     def refusal(self, call: Call) -> Answer | None:
         """The refusal of a call that may not be made, or None."""
         _know_aws_policy(call)

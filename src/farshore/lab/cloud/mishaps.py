@@ -1,0 +1,113 @@
+"""What can happen to an API call, done on purpose; and the list of calls that were made.
+
+https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/CommonErrors.html
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from farshore.lab.cloud.dispatch import Call
+from farshore.lab.cloud.refusals import refusal
+from farshore.lab.cloud.wire import Answer, Silence
+
+CALLS_MAX = 200_000
+
+
+class Kind(StrEnum):
+    THROTTLE = "throttle"  # refused before anything was done
+    ERROR = "error"  # 5xx; nothing was done, which nobody can know
+    REQUEST_LOST = "request-lost"  # no answer, nothing was done
+    REPLY_LOST = "reply-lost"  # done, and no answer
+
+
+@dataclass
+class Mishap:
+    """What befalls the next `times` calls of `operation`, made from `view` (None: from anywhere)."""
+
+    service: str
+    operation: str
+    kind: Kind
+    times: int
+    view: str | None = None
+
+    def befalls(self, view: str, call: Call) -> bool:
+        same = (self.service, self.operation) == (call.service, call.operation)
+        return self.times > 0 and same and self.view in (None, view)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """One call: from where, to which service in which region, and who made it (a role's or user's ARN)."""
+
+    at_unix_ms: int
+    view: str
+    caller: str
+    service: str
+    operation: str
+    region: str
+
+
+class Calls:
+    """The newest calls of a lab, and what shall befall the next ones."""
+
+    def __init__(self, caller: Callable[[Call], str]) -> None:
+        self._caller = caller
+        self._made: list[Made] = []
+        self._mishaps: list[Mishap] = []
+        self._lock = threading.Lock()
+
+    def arrange(self, mishap: Mishap) -> None:
+        with self._lock:
+            self._mishaps.append(mishap)
+
+    def befall(self, view: str, call: Call, answer: Callable[[], Answer]) -> Answer:
+        """The call's answer, or what has been arranged in its place."""
+        kind = self._taken(view, call)
+        if kind in (None, Kind.REPLY_LOST):
+            given = answer()
+        elif kind is Kind.REQUEST_LOST:
+            given = None
+        else:
+            given = _failed(call, throttled=kind is Kind.THROTTLE)
+        if given is None or kind is Kind.REPLY_LOST:
+            raise Silence(over=lambda: False)
+        return given
+
+    def since(self, unix_ms: int) -> list[Made]:
+        with self._lock:
+            return [made for made in self._made if made.at_unix_ms >= unix_ms]
+
+    def _taken(self, view: str, call: Call) -> Kind | None:
+        with self._lock:
+            for mishap in self._mishaps:
+                if mishap.befalls(view, call):
+                    mishap.times -= 1
+                    return mishap.kind
+            self._mishaps = [mishap for mishap in self._mishaps if mishap.times > 0]
+        return None
+
+    def note(self, view: str, call: Call) -> None:
+        """Asked, whether or not it arrives."""
+        made = Made(
+            at_unix_ms=time.time_ns() // 1_000_000,
+            view=view,
+            caller=self._caller(call),
+            service=call.service,
+            operation=call.operation,
+            region=call.region,
+        )
+        with self._lock:
+            self._made.append(made)
+            if len(self._made) > CALLS_MAX:
+                del self._made[: CALLS_MAX // 2]
+
+
+def _failed(call: Call, *, throttled: bool) -> Answer:
+    if throttled:
+        code = "ThrottlingException" if call.service == "dynamodb" else "Throttling"
+        return refusal(call.request, call.service, status=400, code=code, message="Rate exceeded")
+    message = "The request processing has failed because of an unknown error, exception or failure."
+    return refusal(call.request, call.service, status=500, code="InternalFailure", message=message)
