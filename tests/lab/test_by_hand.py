@@ -53,20 +53,35 @@ def opinions(lab, via=STANDBY):
     return {(one.region, one.source): one for one in found}
 
 
+def loops(lab):
+    """The controllers that have said last that they run, one of each region."""
+    answer = lab.aws("dynamodb", STANDBY).query(
+        TableName=lab.names.authority_table,
+        KeyConditionExpression="global_cluster = :c AND begins_with(entry_key, :p)",
+        ExpressionAttributeValues={
+            ":c": {"S": lab.names.global_cluster},
+            ":p": {"S": "presence#controller#"},
+        },
+        ConsistentRead=True,
+    )
+    return {json.loads(item["document"]["S"])["process"] for item in answer["Items"]}
+
+
 def test_awss_word_about_a_healthy_region_moves_nothing(lab):
     """A forged event: everything is well. Written down in both regions, and nobody acts on it."""
     with Pulse(lab, HOME) as home, Pulse(lab, STANDBY) as standby:
         wait_for("a first write", home.confirmed)
+        running = loops(lab)
         lab.fault("health", HOME)
         heard = wait_for("both regions hear of it", lambda: len(opinions(lab)) == 2 and opinions(lab))
         told_at = time.monotonic()
-        wait_for("the guard's lease is kept three times over", lambda: home.confirmed(told_at + 3 * LEASE_S))
+        wait_for("a controller is woken in each region", lambda: not running & loops(lab))
+        wait_for("two leases pass", lambda: home.confirmed(told_at + 2 * LEASE_S))
     assert {(one.region, one.about, one.source) for one in heard.values()} == {
         (region, HOME, "aws.health") for region in SIDES
     }
     assert all(one.age_ms(time.time_ns() // 1_000_000) < 60_000 for one in heard.values())
     assert not standby.confirmed()
-    assert {beat.outcome for beat in home.beats} == {"confirmed"}
     assert [event["action"] for event in lab.events()] == ["first-boot"]
     assert (lab.record()["holder"], lab.record()["epoch"]) == (HOME, 1)
 
@@ -203,7 +218,9 @@ PLAYED = set()
 
 def play(terminal, *sections):
     for section in sections:
+        begun = time.monotonic()
         terminal.play(section)
+        print(f"section {section}: {time.monotonic() - begun:.1f} s")
     PLAYED.update(sections)
 
 
