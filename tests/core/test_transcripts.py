@@ -2,7 +2,8 @@
 
 Commands: `run MS`, `lose REGION`, `heal REGION`, `kill REGION controller`, `start REGION controller`,
 `console moves the role to REGION`, `mode MODE`, `aws ok|refused|cancelled|...`, and what people ask for:
-`switchover REGION`, `failover REGION`, `approve`, `abort`, `pause`, `resume`, `account REGION`. FARSHORE_REWRITE=1 writes the answers anew: read the diff.
+`switchover REGION`, `failover REGION`, `approve`, `abort`, `pause`, `resume`, `account REGION`.
+FARSHORE_REWRITE=1 writes the answers anew: read the diff.
 """
 
 import dataclasses
@@ -14,7 +15,10 @@ import pytest
 from farshore.core import requests
 from farshore.core.authority import Evidence
 from farshore.core.errors import RefusedError
-from farshore.simulate.world import HOME, STANDBY, Actor, SimCloud, SimJournal, SimWorld, run
+from farshore.simulate.ports import SimCloud, SimJournal
+from farshore.simulate.processes import Actor, run
+from farshore.simulate.servers import HOME, STANDBY
+from farshore.simulate.world import SimWorld
 
 TRANSCRIPTS = sorted((Path(__file__).parent / "transcripts").glob("*.txt"))
 
@@ -33,15 +37,11 @@ class Story:
         controller = self.world.controller(region, f"{region}/{self.started}")
         self.actors[region] = Actor(controller, due_ms=self.world.clock.mono_ms)
 
-    def one_writer(self):
-        writing = [server.region for server in self.world.servers.values() if server.may_write()]
-        assert len(writing) <= 1, f"two writers: {writing}"
-
     def obey(self, command):
         world = self.world
         match command.split():
             case ["run", ms]:
-                run(world, self.actors, world.clock.mono_ms + int(ms), self.one_writer)
+                run(world, self.actors, world.clock.mono_ms + int(ms))
             case ["lose", region]:
                 world.lost.add(region)
             case ["heal", region]:
@@ -52,10 +52,7 @@ class Story:
             case ["start", region, "controller"]:
                 self.start(region)
             case ["console", "moves", "the", "role", "to", region]:
-                world.replicate()
-                for server in world.servers.values():
-                    server.in_recovery = server.region != region
-                world.writer = region
+                world.cluster.move_by_hand(region)
             case ["aws", answer]:
                 world.aws = lambda: answer.replace("-", " ")
             case ["switchover" | "failover" | "approve" | "abort" | "pause" | "resume" | "account", *_]:
