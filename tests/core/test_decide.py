@@ -34,7 +34,7 @@ PLAN = Plan(
     "failover-5", PlanKind.FAILOVER, HOME, STANDBY, "p", "region lost", NOW.wall_ms - 2000, 20, from_epoch=4
 )
 CLAIMED = dataclasses.replace(HELD, epoch=5, phase=Phase.CLAIMED, holder=None, plan=PLAN)
-INTENT = Intent(not_after_ms=NOW.wall_ms + 3000, attempt=1)
+INTENT = Intent(not_after_ms=NOW.wall_ms + 3000, attempt=1, by="p")
 PROMOTING = dataclasses.replace(CLAIMED, phase=Phase.PROMOTING, plan=dataclasses.replace(PLAN, intent=INTENT))
 UNMOVED = GlobalCluster(HOME, None, synchronized=False)
 MOVED = GlobalCluster(STANDBY, None, synchronized=False)
@@ -183,7 +183,7 @@ def test_promotion_waits_for_the_certain_end_of_the_lease():
     assert step(CLAIMED, LOST, lease_unchanged_ms=FAST.lease_wait_ms - 1).action is Action.NOTHING
     taken = step(CLAIMED, LOST)
     assert (taken.action, taken.record.phase) == (Action.PROMOTE, Phase.PROMOTING)
-    assert taken.record.plan.intent == Intent(NOW.wall_ms + FAST.intent_not_after_ms, 1)
+    assert taken.record.plan.intent == Intent(NOW.wall_ms + FAST.intent_not_after_ms, 1, by="p")
 
 
 def test_a_target_that_writes_already_waits_for_the_lease_too():
@@ -208,6 +208,7 @@ def test_both_the_control_plane_and_the_server_must_say_that_the_target_writes()
 
 def test_a_promotion_is_sent_once_and_only_in_its_time():
     assert step(PROMOTING, LOST).name == "promote-again"
+    assert step(PROMOTING, LOST, process="another").name == "wait", "only who recorded it may send it"
     assert step(PROMOTING, LOST, move_sent=True).action is Action.NOTHING
     assert step(PROMOTING, LOST, cluster=None).action is Action.NOTHING
     assert (

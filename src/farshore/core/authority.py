@@ -34,22 +34,28 @@ PLANNED = (PlanKind.SWITCHOVER, PlanKind.FAILBACK)
 class Intent:
     """A request to move the writer, about to be sent; after `not_after_ms` (wall clock) it must not be sent (H6).
 
-    `open_until_ms`: until when an earlier attempt, whose reply nobody knows, may still arrive.
+    `by`: the process that recorded it; a failover is sent by no other one, so that its reply tells of every request
+    that can be under way. `open_until_ms`: until when an earlier attempt, whose reply nobody knows, may still arrive.
     """
 
     not_after_ms: int
     attempt: int
     open_until_ms: int = 0
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Quiet:
-    """A request of a finished plan whose reply is not known (H6): no move elsewhere before `until_ms` (wall clock)."""
+    """A request of a finished plan whose reply is not known (H6): no move elsewhere before `until_ms` (wall clock).
+
+    `earlier_ms`: until when attempts before this one may arrive; its own reply tells nothing of those.
+    """
 
     epoch: int
     attempt: int
     target: str
     until_ms: int
+    earlier_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

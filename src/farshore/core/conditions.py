@@ -161,7 +161,8 @@ def unhealed(view: View) -> bool:
 
 def drained(view: View) -> bool:
     done = view.facts.drained
-    return view.facts.me == view.plan.source and done is not None and done.epoch == view.record.epoch
+    is_done = done is not None and done.epoch == view.record.epoch
+    return view.facts.me == view.plan.source and is_done and not _stopped(view)
 
 
 def _source_still_writes(view: View) -> bool:
@@ -260,7 +261,8 @@ def _by_target(view: View) -> bool:
 
 
 def promotion_unsent(view: View) -> bool:
-    return _by_target(view) and _unsent_here(view)
+    """By whoever recorded it: a second sender could not know what becomes of the first one's request (H6)."""
+    return _by_target(view) and _unsent_here(view) and view.intent.by == view.facts.process
 
 
 def promotion_spent(view: View) -> bool:
@@ -269,7 +271,8 @@ def promotion_spent(view: View) -> bool:
 
 
 def target_has_the_last_byte(view: View) -> bool:
-    """Fenced, drained and copied; whoever repeats this after a crash sends the same request again."""
+    """Fenced, drained and copied; whoever repeats this after a crash sends the same request again, which is safe:
+    however late it arrives, AWS's switchover loses nothing."""
     plan = view.plan
     server = health.writing_server(view.facts, plan.source)
     return (

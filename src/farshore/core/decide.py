@@ -119,6 +119,8 @@ def _why_moving_waits(view: View) -> str:
         return f"AWS moves the writer ({facts.cluster.moving})"
     if facts.me != plan.target:
         return f"waiting for {plan.target}"
+    if plan.kind is PlanKind.FAILOVER and plan.intent is not None:
+        return f"attempt {plan.intent.attempt} to promote {plan.target} is the business of {plan.intent.by}"
     if view.record.phase is Phase.CLAIMED and not health.lease_certainly_ended(facts, view.profile):
         return f"the lease of {plan.source} may run for {view.profile.lease_wait_ms - facts.lease_unchanged_ms} ms yet"
     return f"{facts.cluster.writer_region} is the writer by AWS's word; waiting for {plan.source}"

@@ -54,7 +54,11 @@ def withdrawn(view: View) -> Authority:
 
 
 def noted_reply(view: View) -> Authority:
-    return replace(view.record, quiet=None)
+    """Attempt 0 has no reply: what is still awaited then is time alone."""
+    quiet, now_ms = view.record.quiet, view.now.wall_ms
+    if quiet is None or quiet.earlier_ms <= now_ms:
+        return replace(view.record, quiet=None)
+    return replace(view.record, quiet=replace(quiet, attempt=0, until_ms=quiet.earlier_ms))
 
 
 def proposed_for_loss(view: View) -> Authority:
@@ -135,6 +139,7 @@ def promoting(view: View) -> Authority:
         not_after_ms=view.now.wall_ms + view.profile.intent_not_after_ms,
         attempt=attempt,
         open_until_ms=_open_until_ms(view),
+        by=view.facts.process,
     )
     return replace(view.record, phase=Phase.PROMOTING, plan=replace(view.plan, intent=intent))
 
@@ -144,7 +149,8 @@ def promoting_drained(view: View) -> Authority:
     done = view.facts.drained
     if done is None:
         raise ValueError(f"drained without a drain at version {view.record.version}")
-    intent = Intent(not_after_ms=view.now.wall_ms + view.profile.intent_not_after_ms, attempt=1)
+    not_after_ms = view.now.wall_ms + view.profile.intent_not_after_ms
+    intent = Intent(not_after_ms, attempt=1, by=view.facts.process)
     plan = replace(view.plan, intent=intent, drained_lsn=done.lsn, expires_at_ms=0)
     return replace(view.record, epoch=view.record.epoch + 1, phase=Phase.PROMOTING, holder=None, plan=plan)
 
@@ -161,9 +167,10 @@ def _open_until_ms(view: View) -> int:
 
 def _quiet(view: View) -> Quiet | None:
     until_ms, now_ms, before = _open_until_ms(view), view.now.wall_ms, view.record.quiet
-    if view.plan.intent is None or until_ms <= now_ms:
+    intent = view.plan.intent
+    if intent is None or until_ms <= now_ms:
         return before if before is not None and before.until_ms > now_ms else None
-    return Quiet(view.record.epoch, view.plan.intent.attempt, view.plan.target, until_ms)
+    return Quiet(view.record.epoch, intent.attempt, view.plan.target, until_ms, intent.open_until_ms)
 
 
 def held_by_target(view: View) -> Authority:

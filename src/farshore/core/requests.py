@@ -243,7 +243,12 @@ def _failover_refusals(record: Authority, target: str, accepted: Statement, aske
             "name the other region with --to.",
         ),
         (
-            lambda: plan is not None and plan.kind not in PLANNED and plan.target == target,
+            lambda: (
+                plan is not None
+                and plan.kind not in PLANNED
+                and plan.target == target
+                and not 0 < plan.expires_at_ms <= now_ms  # aborted: a person may want it after all
+            ),
             f"a {plan.kind if plan else ''} to {target} is under way already ({record.phase}).",
             "`farshore watch` follows it.",
         ),

@@ -142,6 +142,12 @@ TABLE: tuple[Row, ...] = (
         "{source} is fenced, and what is past its commit check is waited for",
     ),
     Row(
+        "role-moved-while-draining", Phase.DRAINING, Phase.CLAIMED, when.role_moved_here_outside,
+        then.claimed_moved_role, Action.NOTHING,
+        "the global cluster's writer is {writer} already, while {source} was being drained: epoch {next_epoch} "
+        "is claimed for {me}",
+    ),
+    Row(
         "lost-while-draining", Phase.DRAINING, Phase.CLAIMED, when.lost, then.claimed_lost_source, Action.NOTHING,
         "{source} is lost while it was being drained: epoch {next_epoch} is claimed for {me}",
     ),
