@@ -1,0 +1,233 @@
+"""What the guard costs: TPC-B-like transactions, COPY and confirm(), with and without it, in pairs in one run.
+
+    python benchmarks/guard_cost.py [--pairs 10] [--seconds 8] [--clients 4] [--postgres 15]
+
+Starts one server of its own, keeps its lease, and alternates: guarded, unguarded, in random order within a pair, once
+with real fsync and once without. Prints the median of the pairs' ratios with a 95 % interval (bootstrap). Lab figures.
+"""
+
+import argparse
+import contextlib
+import os
+import random
+import re
+import statistics
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+
+import psycopg
+
+from farshore.lab.postgres.binaries import find
+from farshore.lab.processes import server_user
+
+TABLES = ("pgbench_accounts", "pgbench_branches", "pgbench_tellers", "pgbench_history")
+LEASE_S, RENEW_S = 1.6, 0.3
+ROWS = 1_000_000
+RESAMPLES = 4000
+
+TPCB = r"""
+\set aid random(1, 100000 * :scale)
+\set bid random(1, 1 * :scale)
+\set tid random(1, 10 * :scale)
+\set delta random(-5000, 5000)
+BEGIN;
+UPDATE pgbench_accounts SET abalance = abalance + :delta WHERE aid = :aid;
+SELECT abalance FROM pgbench_accounts WHERE aid = :aid;
+UPDATE pgbench_tellers SET tbalance = tbalance + :delta WHERE tid = :tid;
+UPDATE pgbench_branches SET bbalance = bbalance + :delta WHERE bid = :bid;
+INSERT INTO pgbench_history (tid, bid, aid, delta, mtime) VALUES (:tid, :bid, :aid, :delta, CURRENT_TIMESTAMP);
+"""
+ENDS = {"bare": "END;", "confirmed": r"COMMIT \; SELECT farshore.confirm();"}
+
+
+def main() -> None:
+    options = _options()
+    pgbench = find(options.postgres).program("pgbench")
+    with tempfile.TemporaryDirectory(prefix="guard-cost-") as directory:
+        root = Path(directory)
+        with _server(root, options.postgres) as dsn, _lease(dsn):
+            _fill(dsn, pgbench)
+            for fsync in ("on", "off"):
+                _set(dsn, "fsync", fsync)
+                _compare_tpcb(dsn, pgbench, root, options, fsync)
+            _compare_copy(dsn, options.pairs)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--pairs", type=int, default=10)
+    parser.add_argument("--seconds", type=int, default=8)
+    parser.add_argument("--clients", type=int, default=4)
+    parser.add_argument("--postgres")
+    return parser.parse_args()
+
+
+@contextmanager
+def _server(root: Path, wanted: str | None) -> Iterator[str]:
+    binaries = find(wanted)
+    user = server_user()
+    run_as = {"user": user.uid, "group": user.gid, "extra_groups": []} if user else {}
+    root.chmod(0o755)
+    home = root / "pg"
+    home.mkdir(mode=0o700)
+    if user:
+        os.chown(home, user.uid, user.gid)
+    data = home / "data"
+    subprocess.run(
+        [binaries.program("initdb"), "-D", data, "-U", "postgres", "-A", "trust", "--no-sync"],
+        check=True, capture_output=True, cwd="/", **run_as,
+    )  # fmt: skip
+    settings = {"listen_addresses": "", "unix_socket_directories": str(home), "shared_buffers": "256MB",
+                "max_wal_size": "4GB", "checkpoint_timeout": "30min"}  # fmt: skip
+    flags = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+    process = subprocess.Popen(
+        [binaries.program("postgres"), "-D", data, *flags],
+        cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **run_as,
+    )  # fmt: skip
+    dsn = f"host={home} user=postgres dbname=postgres"
+    try:
+        while True:
+            with contextlib.suppress(psycopg.OperationalError), psycopg.connect(dsn):
+                break
+            time.sleep(0.05)
+        print(f"PostgreSQL {binaries.version}")
+        yield dsn
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextmanager
+def _lease(dsn: str) -> Iterator[None]:
+    """Keep the lease as a controller does."""
+    stop = threading.Event()
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(resources.files("farshore.postgres").joinpath("guard.sql").read_bytes())
+        connection.execute("select farshore.grant_epoch('here', 1)")
+
+        def keep() -> None:
+            while not stop.is_set():
+                connection.execute(
+                    "select farshore.renew(1, clock_timestamp(), %s * interval '1 s')", (LEASE_S,)
+                )
+                stop.wait(RENEW_S)
+
+        keeper = threading.Thread(target=keep)
+        keeper.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            keeper.join()
+
+
+def _fill(dsn: str, pgbench: str) -> None:
+    subprocess.run([pgbench, "-i", "-s", "10", "-q", dsn], check=True, capture_output=True)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("select farshore.set_enforcing(true)")
+        connection.execute("create table copied (id bigint, word text)")
+
+
+def _set(dsn: str, name: str, value: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(f"alter system set {name} = {value}".encode())
+        connection.execute("select pg_reload_conf()")
+
+
+def _guard(dsn: str, tables: tuple[str, ...], *, guarded: bool) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for table in tables:
+            connection.execute(f"select farshore.{'guard' if guarded else 'unguard'}('{table}')".encode())
+
+
+def _compare_tpcb(dsn: str, pgbench: str, root: Path, options: argparse.Namespace, fsync: str) -> None:
+    scripts = {}
+    for name, end in ENDS.items():
+        scripts[name] = root / f"{name}.sql"
+        scripts[name].write_text(TPCB + end + "\n")
+
+    def rate(*, guarded: bool, script: str) -> float:
+        _guard(dsn, TABLES, guarded=guarded)
+        argv = [pgbench, "-n", "-M", "simple", "-c", str(options.clients), "-j", "2", "-s", "10"]
+        argv += ["-T", str(options.seconds), "-f", str(scripts[script]), dsn]
+        done = subprocess.run(argv, check=True, capture_output=True, text=True)
+        found = re.search(r"tps = ([\d.]+)", done.stdout)
+        return float(found.group(1)) if found else 0.0
+
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("vacuum")
+        connection.execute("checkpoint")
+    rate(guarded=True, script="bare")
+    _tell(
+        f"TPC-B, fsync {fsync}: guarded / unguarded",
+        _pairs(
+            options.pairs,
+            lambda: rate(guarded=True, script="bare"),
+            lambda: rate(guarded=False, script="bare"),
+        ),
+    )
+    _tell(
+        f"TPC-B, fsync {fsync}: with / without confirm(), both guarded",
+        _pairs(
+            options.pairs,
+            lambda: rate(guarded=True, script="confirmed"),
+            lambda: rate(guarded=True, script="bare"),
+        ),
+    )
+
+
+def _compare_copy(dsn: str, pairs: int) -> None:
+    def rate(*, guarded: bool) -> float:
+        _guard(dsn, ("copied",), guarded=False)
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute("truncate copied")
+        _guard(dsn, ("copied",), guarded=guarded)
+        with psycopg.connect(dsn) as connection:
+            began = time.monotonic()
+            with connection.cursor().copy("copy copied from stdin") as copy:
+                for start in range(0, ROWS, 10_000):
+                    copy.write("".join(f"{n}\tword\n" for n in range(start, start + 10_000)))
+            connection.commit()
+            return ROWS / (time.monotonic() - began)
+
+    _tell(
+        "COPY of a million rows: guarded / unguarded",
+        _pairs(pairs, lambda: rate(guarded=True), lambda: rate(guarded=False)),
+    )
+
+
+def _pairs(count: int, one: Callable[[], float], other: Callable[[], float]) -> list[tuple[float, float]]:
+    dice = random.Random(1)
+    found = []
+    for _ in range(count):
+        if dice.choice((True, False)):
+            first = one()
+            found.append((first, other()))
+        else:
+            second = other()
+            found.append((one(), second))
+    return found
+
+
+def _tell(what: str, pairs: list[tuple[float, float]]) -> None:
+    ratios = [one / other for one, other in pairs]
+    dice = random.Random(2)
+    medians = sorted(statistics.median(dice.choices(ratios, k=len(ratios))) for _ in range(RESAMPLES))
+    low, high = medians[int(RESAMPLES * 0.025)], medians[int(RESAMPLES * 0.975)]
+    print(
+        f"{what}: {statistics.median(ratios) - 1:+.1%} (95 % interval {low - 1:+.1%} to {high - 1:+.1%}), "
+        f"{len(pairs)} pairs, {statistics.median(o for _, o in pairs):,.0f} / s without",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()
