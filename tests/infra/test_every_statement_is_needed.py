@@ -245,7 +245,10 @@ CALLS = [
     ),
     Call(OPERATIONS, "rds:DescribeDBClusters", (CLUSTER,), (DEPLOY, "aws rds describe-db-clusters")),
     Call(
-        OPERATIONS, "dynamodb:Query", (TABLE,), ("src/farshore/operate/status.py", "workshop.journal.read()")
+        OPERATIONS,
+        "dynamodb:Query",
+        (TABLE,),
+        ("src/farshore/operate/look.py", "self._journals[region].read"),
     ),
     Call(
         OPERATIONS,

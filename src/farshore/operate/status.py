@@ -1,48 +1,44 @@
-"""What an operator sees at one look."""
+"""What an operator sees at one look, for people and for programs."""
 
 import dataclasses
-import time
 from dataclasses import dataclass
 from typing import Any
 
-from farshore.core.authority import Authority, Phase
-from farshore.core.errors import UnknownOutcomeError
+from farshore.core.scene import Scene
+from farshore.core.story import Story, judge
+from farshore.operate.look import Looker
 from farshore.workshop import Workshop
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """`record_age_ms` compares this computer's wall clock with the controller's: a hint, never a decision."""
-
-    record: Authority | None
-    renewed_ms_ago: int | None
-    next_step: str
+    scene: Scene
+    story: Story
 
     def as_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+        """Everything; times in Unix milliseconds, ages and durations in milliseconds."""
+        scene, story = self.scene, self.story
+        record = scene.record
+        return {
+            "exit_code": story.exit_code,
+            "writer": story.writer,
+            "known": story.known,
+            "lease": story.lease,
+            "waiting_for": story.waiting,
+            "next_step": story.next_step,
+            "command": story.command,
+            "findings": [dataclasses.asdict(finding) for finding in story.findings],
+            "record": None if record is None else dataclasses.asdict(record),
+            "renewed_ms_ago": scene.lease_age_ms,
+            "monitors": {region: dataclasses.asdict(seen) for region, seen in scene.monitors.items()},
+            "global_cluster": None if scene.cluster is None else dataclasses.asdict(scene.cluster),
+            "unread": list(scene.unread),
+            "clock_off_ms": scene.clock_off_ms,
+            "read_at_ms": scene.now_ms,
+        }
 
 
 def status(workshop: Workshop) -> Status:
-    try:
-        record = workshop.journal.read().record
-    except UnknownOutcomeError as error:
-        raise UnknownOutcomeError(
-            f"{error}. State: unknown from here. Next: repeat from a place that reaches a surviving region "
-            "(set AWS_REGION to it)."
-        ) from error
-    if record is None:
-        return Status(
-            None, None, "no authority yet: see that the controllers run and `farshore guard install` was done"
-        )
-    age_ms = time.time_ns() // 1_000_000 - record.renewed_at_ms
-    return Status(record, age_ms, _next_step(record, age_ms))
-
-
-def _next_step(record: Authority, age_ms: int) -> str:
-    if record.phase is not Phase.HELD:
-        return f"a move is under way ({record.last_event.reason}): watch `farshore history --follow`"
-    if record.degraded:
-        return "run with one region: `farshore orphans` lists what the lost region had acknowledged"
-    if age_ms > 60_000:  # noqa: PLR2004 - a minute without a renewal is wrong in every profile
-        return "the lease is not being renewed: see the controllers' logs"
-    return "nothing to do"
+    """Never longer than a few seconds: what does not answer by then is said to be unread."""
+    scene = Looker(workshop).look()
+    return Status(scene, judge(scene))
