@@ -123,4 +123,5 @@ def _why_moving_waits(view: View) -> str:
         return f"attempt {plan.intent.attempt} to promote {plan.target} is the business of {plan.intent.by}"
     if view.record.phase is Phase.CLAIMED and not health.lease_certainly_ended(facts, view.profile):
         return f"the lease of {plan.source} may run for {view.profile.lease_wait_ms - facts.lease_unchanged_ms} ms yet"
-    return f"{facts.cluster.writer_region} is the writer by AWS's word; waiting for {plan.source}"
+    writer = facts.cluster.writer_region or "nobody"
+    return f"{writer} is the writer by AWS's word; waiting for {plan.source}"
