@@ -3,12 +3,14 @@
 import json
 import threading
 import time
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from farshore.aws.alerts import LagAlerts
+from farshore.aws.lag_metric import LagMetricReader
 from farshore.aws.metrics import LAG_UNKNOWN, REPLICATION_LAG, MetricPublisher
 from farshore.core.errors import UnknownOutcomeError
 from farshore.core.facts import Now
@@ -280,3 +282,74 @@ def test_a_login_shown_in_a_log_shows_no_password():
     login = Login("host", 5432, "ledger", "farshore", "s3cret", "ca.pem", lambda _name: None)
     assert "farshore" in f"{login}"
     assert "s3cret" not in f"{login}"
+
+
+class Blocked:
+    """A service that takes every call and answers none until it is released."""
+
+    def __init__(self):
+        self.called, self.release = set(), threading.Event()
+
+    def __getattr__(self, operation):
+        def call(**_request):
+            self.called.add(operation)
+            self.release.wait(30)
+            raise EndpointConnectionError(endpoint_url="https://blocked")
+
+        return call
+
+
+def test_services_that_never_answer_delay_no_cycle(monkeypatch):
+    """CloudWatch read, CloudWatch written and SNS hang, all three; observations go on, and say what is not known."""
+    aws = Blocked()
+    place = Place(monkeypatch)
+    publisher = MetricPublisher(aws, "Farshore/t", HOME)
+    reader = LagMetricReader(aws, "primary", STANDBY, 1000, place.clock).start()
+    alerts = LagAlerts(aws, "arn:aws:sns:us-east-1:1:topic", HOME, "t")
+    place.monitor._outlets = Outlets(reader.metric, publisher.lag, alerts.lag)
+    began = time.monotonic()
+    place.lag(6000)
+    place.cycle(200)
+    took_s = time.monotonic() - began
+    give_up = time.monotonic() + 5
+    wanted = {"get_metric_data", "put_metric_data", "publish"}
+    while not wanted <= aws.called and time.monotonic() < give_up:
+        time.sleep(0.01)
+    aws.release.set()
+    reader.stop()
+    assert aws.called == wanted
+    assert took_s < 5
+    assert len(place.table.sightings) == 200
+    last = place.table.sightings[-1]
+    assert (last.lag_state, last.lag_ms) == ("late", 6000)
+    assert last.lag_doubts == ("cloudwatch: no answer for 60 s",)
+
+
+def metric_answer(**values):
+    at = datetime.fromtimestamp(60_960, UTC)
+    results = [{"Id": name, "Values": [value], "Timestamps": [at]} for name, value in values.items()]
+    return SimpleNamespace(get_metric_data=lambda **_request: {"MetricDataResults": results})
+
+
+def test_the_metrics_reader_prefers_the_rpo_lag_and_dates_it_by_its_period():
+    clock = Clock()
+    both = metric_answer(auroraglobaldbreplicationlag=90.0, auroraglobaldbrpolag=7.0)
+    reader = LagMetricReader(both, "secondary", HOME, 1000, clock)
+    reader.ask()
+    clock.ms += 45_000
+    assert reader.metric() == Metric(7, 25_000, 45_000, 45_000, 1016)
+    reader = LagMetricReader(metric_answer(auroraglobaldbreplicationlag=90.0), "s", HOME, 1000, clock)
+    reader.ask()
+    assert reader.metric().lag_ms == 90
+
+
+def test_what_cloudwatch_does_not_answer_grows_old():
+    clock, aws = Clock(), Blocked()
+    aws.release.set()
+    reader = LagMetricReader(metric_answer(auroraglobaldbrpolag=7.0), "s", HOME, 1000, clock)
+    reader.ask()
+    reader._cloudwatch = aws
+    clock.ms += 400_000
+    reader.ask()
+    metric = reader.metric()
+    assert (metric.lag_ms, metric.answered_ms) == (7, 400_000)

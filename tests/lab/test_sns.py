@@ -149,6 +149,9 @@ def test_a_token_confirms_by_the_api_and_a_wrong_one_does_not(world, subscriber)
     invitation = subscriber.documents("SubscriptionConfirmation")[0]["SubscribeURL"]
     with pytest.raises(urllib.error.HTTPError, match="400"):
         visit(invitation.replace(token, "guessed"))
+    other = world.sns.create_topic(Name="other")["TopicArn"]
+    with pytest.raises(ClientError, match="Invalid token"):
+        world.sns.confirm_subscription(TopicArn=other, Token=token)
     assert world.counts() == (1, 0)
     assert world.sns.confirm_subscription(TopicArn=world.topic, Token=token)["SubscriptionArn"] == arn
     assert world.counts() == (0, 1)

@@ -200,7 +200,7 @@ def _last_word(metric: Reading, seen: Seen) -> str:
 
 Minute = tuple[int, int, int]
 """A Unix minute, and the least and the most lag that the database said in it, in ms."""
-MINUTES_KEPT = 8
+MINUTES_KEPT = 5
 
 
 def noted(minutes: tuple[Minute, ...], minute: int, lag_ms: int) -> tuple[Minute, ...]:
