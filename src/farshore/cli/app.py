@@ -17,6 +17,7 @@ from farshore.cli import (
     status,
     switchover,
     verify,
+    watch,
 )
 
 app = typer.Typer(
@@ -45,6 +46,7 @@ def _root(
 
 app.command("drill")(drill.drill)
 app.command("status")(status.status)
+app.command("watch")(watch.watch)
 app.command("history")(history.history)
 app.command("switchover")(switchover.switchover)
 app.command("failover")(failover.failover)

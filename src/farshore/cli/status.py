@@ -123,13 +123,13 @@ def _regions(scene: Scene) -> Iterator[tuple[str, str]]:
             ends = seen.endpoints.get(region)
             if ends is not None:
                 age = f"{span(seen.age_ms)} ago"
-                yield title, f"by the monitor of {by}, {age}: {_ends(ends, scene)}"
+                yield title, f"by the monitor of {by}, {age}: {ends_words(ends, scene)}"
                 title = ""
         if title:
             yield region, "no monitor tells of it"
 
 
-def _ends(ends: Endpoints, scene: Scene) -> str:
+def ends_words(ends: Endpoints, scene: Scene) -> str:
     told = []
     for name, silent_ms in (("writer", ends.writer_silent_ms), ("reader", ends.reader_silent_ms)):
         if silent_ms is None:

@@ -20,7 +20,7 @@ from farshore.workshop import Workshop
 WITHIN_S = 2.0
 AGAIN_MS = 4000
 _POLL_MS = 100
-_CLOCKS_AGREE_MS = 1500
+CLOCKS_AGREE_MS = 1500
 
 
 class Undescribed(FarshoreError):  # noqa: N818 - it is an answer that did not come, not a failure of ours
@@ -49,6 +49,11 @@ class Looker:
             for region in self._regions
         }
 
+    @property
+    def regions(self) -> list[str]:
+        """Our own first."""
+        return self._regions
+
     def journal(self, region: str) -> DynamoJournal:
         return self._journals[region]
 
@@ -56,18 +61,18 @@ class Looker:
         questions: dict[str, Callable[[], Page | GlobalCluster]] = {}
         for region in self._regions:
             questions[f"table {region}"] = self._journals[region].read
-            questions[f"rds {region}"] = functools.partial(self._describe, region)
+            questions[f"rds {region}"] = functools.partial(self.describe, region)
         answers = ask(questions, WITHIN_S)
         pages = {r: page for r in self._regions if isinstance(page := answers.heard.get(f"table {r}"), Page)}
         clusters = [c for r in self._regions if isinstance(c := answers.heard.get(f"rds {r}"), GlobalCluster)]
-        unread = tuple(_unread(answers.silent, self._regions))
-        best = max(pages, key=lambda region: _version(pages[region]), default=None)
+        dark = tuple(unread(answers.silent, self._regions))
+        best = max(pages, key=lambda region: version(pages[region]), default=None)
         if best is None:
-            return self._scene(None, 0, clusters[0] if clusters else None, unread)
+            return self.scene(None, 0, clusters[0] if clusters else None, dark)
         page, off_ms = self._settled(best, pages[best])
-        return self._scene(page, off_ms, clusters[0] if clusters else None, unread)
+        return self.scene(page, off_ms, clusters[0] if clusters else None, dark)
 
-    def _describe(self, region: str) -> GlobalCluster:
+    def describe(self, region: str) -> GlobalCluster:
         found = self._clouds[region].describe()
         if found is None:
             raise Undescribed("RDS does not describe the global cluster")
@@ -83,10 +88,10 @@ class Looker:
                 page = self._journals[region].read()
             except UnknownOutcomeError:
                 continue
-            ages = _ages_of_changes(first, page, self._clock.now().wall_ms)
+            ages = ages_of_changes(first, page, self._clock.now().wall_ms)
             if ages:
                 off_ms = min(ages)
-                return page, off_ms if abs(off_ms) > _CLOCKS_AGREE_MS else 0
+                return page, off_ms if abs(off_ms) > CLOCKS_AGREE_MS else 0
         return page, 0
 
     def _is_doubtful(self, page: Page) -> bool:
@@ -94,11 +99,12 @@ class Looker:
         ages = [(now_ms - s.at_unix_ms, profile.stale_after_ms) for s in page.sightings.values()]
         if page.record is not None:
             ages.append((now_ms - page.record.renewed_at_ms, profile.lease_ttl_ms))
-        return any(age_ms >= old_ms or age_ms < -_CLOCKS_AGREE_MS for age_ms, old_ms in ages)
+        return any(age_ms >= old_ms or age_ms < -CLOCKS_AGREE_MS for age_ms, old_ms in ages)
 
-    def _scene(
-        self, page: Page | None, off_ms: int, cluster: GlobalCluster | None, unread: tuple[str, ...]
+    def scene(
+        self, page: Page | None, off_ms: int, cluster: GlobalCluster | None, dark: tuple[str, ...]
     ) -> Scene:
+        """`off_ms`: how far our clock is ahead of the writers'."""
         names, now_ms = self._settings.names, self._clock.now().wall_ms - off_ms
         record = page.record if page else None
         return Scene(
@@ -116,13 +122,13 @@ class Looker:
                 for region, sighting in (page.sightings if page else {}).items()
             },
             cluster=cluster,
-            unread=unread,
+            unread=dark,
             clock_off_ms=abs(off_ms),
             clusters={region: names.cluster(region) for region in names.regions},
         )
 
 
-def _version(page: Page) -> int:
+def version(page: Page) -> int:
     return page.record.version if page.record else 0
 
 
@@ -138,7 +144,7 @@ def _seen(sighting: Sighting, now_ms: int) -> Seen:
     )
 
 
-def _ages_of_changes(before: Page, after: Page, now_ms: int) -> list[int]:
+def ages_of_changes(before: Page, after: Page, now_ms: int) -> list[int]:
     """The age, by our clock, of everything that was written between two reads: nearly nothing, if the clocks agree."""
     ages = [
         now_ms - sighting.at_unix_ms
@@ -150,7 +156,7 @@ def _ages_of_changes(before: Page, after: Page, now_ms: int) -> list[int]:
     return ages
 
 
-def _unread(silent: Mapping[str, str], regions: list[str]) -> list[str]:
+def unread(silent: Mapping[str, str], regions: list[str]) -> list[str]:
     """One line per region that did not answer, with why."""
     lines = []
     for region in sorted(regions):

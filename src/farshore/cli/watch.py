@@ -1,0 +1,171 @@
+"""farshore watch: one live screen, or a stream of lines for programs."""
+
+import datetime as dt
+import json
+import sys
+import time
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console, Group
+from rich.live import Live
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from farshore.cli.output import reported
+from farshore.cli.status import ends_words
+from farshore.core.scene import Grade, span
+from farshore.core.told import document
+from farshore.operate import watch as operate
+from farshore.settings import from_environment
+from farshore.workshop import Workshop
+
+FRAME_S = 0.5
+BEGIN_S = 3.0
+EVENTS_SHOWN = 6
+_COLOURS = {Grade.WRONG: "bold red", Grade.UNKNOWN: "yellow", Grade.NOTE: "cyan"}
+
+
+def watch(
+    *,
+    resolver: Annotated[
+        list[str] | None, typer.Option("--resolver", help="Another nameserver to ask, as address:port.")
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option("--for", help="End after so many seconds; without it, at Ctrl-C.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object per transition and per changed state.")
+    ] = False,
+) -> None:
+    """Watch who may write, lease, lag, health checks, DNS, alarms and every transition, until Ctrl-C."""
+    with reported():
+        watcher = operate.Watcher(Workshop(from_environment()), resolver or ())
+        end = None if seconds is None else time.monotonic() + seconds
+        try:
+            _stream(watcher, end) if as_json else _live(watcher, end)
+        except KeyboardInterrupt:
+            return
+
+
+def _frames(watcher: operate.Watcher, end: float | None) -> Iterator[operate.Snapshot]:
+    begin = time.monotonic() + BEGIN_S
+    while not watcher.has_begun and time.monotonic() < begin:
+        time.sleep(0.05)
+    yield watcher.snapshot()
+    while end is None or time.monotonic() < end:
+        time.sleep(FRAME_S)
+        yield watcher.snapshot()
+
+
+def _live(watcher: operate.Watcher, end: float | None) -> None:
+    console = Console(highlight=False, emoji=False)
+    with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
+        for snapshot in _frames(watcher, end):
+            live.update(screen(snapshot), refresh=True)
+
+
+def _stream(watcher: operate.Watcher, end: float | None) -> None:
+    """First what is, then what changes. Of old transitions the last alone: `farshore history` has them all."""
+    known: dict[str, Any] = {}
+    told: set[int] | None = None
+    for snapshot in _frames(watcher, end):
+        if told is None and snapshot.events:
+            told = {event.version for event in snapshot.events[:-1]}
+        for event in snapshot.events:
+            if told is not None and event.version not in told:
+                told.add(event.version)
+                cluster = snapshot.scene.global_cluster
+                _print({"kind": "transition", **document(event, cluster, _iso(event.at_ms))})
+        now = operate.state(snapshot)
+        for what, before, after in operate.changes(known, now):
+            at = _iso(snapshot.scene.now_ms)
+            _print({"kind": "state", "at": at, "what": what, "before": before, "now": after})
+        known = now
+
+
+def _print(line: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+
+
+def screen(snapshot: operate.Snapshot) -> Group:
+    """Fits 80 columns: long words wrap inside their own column."""
+    scene, story = snapshot.scene, snapshot.story
+    epoch = f", epoch {scene.record.epoch}, {scene.record.phase}" if scene.record else ""
+    who = (
+        f"{story.writer} may write"
+        if story.writer
+        else "nobody may write"
+        if story.known
+        else "not known from here"
+    )
+    style = "bold green" if story.writer else "bold red"
+    head = Text.assemble((f"{who}{epoch}", style), f"   {_iso(scene.now_ms)[:19]}Z")
+    return Group(
+        head,
+        _grid(_troubles(snapshot)),
+        Rule(style="dim"),
+        _grid(_facts(snapshot)),
+        Rule(style="dim"),
+        _grid(_story(snapshot)),
+    )
+
+
+Row = tuple[str | Text, str | Text]
+
+
+def _grid(rows: Iterator[Row]) -> Table:
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(width=9, no_wrap=True, style="dim")
+    grid.add_column(overflow="fold")
+    for title, text in rows:
+        grid.add_row(title, text)
+    return grid
+
+
+def _troubles(snapshot: operate.Snapshot) -> Iterator[Row]:
+    story = snapshot.story
+    for finding in story.findings[:4]:
+        yield Text(finding.grade, _COLOURS[finding.grade]), finding.words
+    more = len(story.findings) - 4
+    if more > 0:
+        yield "", f"and {more} more: `farshore status`"
+    yield "next", story.next_step
+    if story.command:
+        yield "run", Text(story.command, "bold")
+
+
+def _facts(snapshot: operate.Snapshot) -> Iterator[Row]:
+    scene, record = snapshot.scene, snapshot.scene.record
+    mode = f"   mode {record.mode}{', paused' if record.paused else ''}" if record else ""
+    yield "lease", f"{snapshot.story.lease}{mode}"
+    title = "lag"
+    for by, seen in sorted(scene.monitors.items()):
+        shown = "unknown" if seen.lag_ms is None else f"{seen.lag_ms} ms"
+        yield title, f"{by}: {shown}, {seen.lag_state or 'not judged yet'}, {span(seen.age_ms)} ago"
+        for doubt in seen.lag_doubts:
+            yield "", Text(f"  {doubt}", "dim")
+        title = ""
+    for region in scene.regions:
+        title = region
+        for by, seen in sorted(scene.monitors.items()):
+            if region in seen.endpoints:
+                yield title, f"{ends_words(seen.endpoints[region], scene)} (by {by}, {span(seen.age_ms)} ago)"
+                title = ""
+    checks = ", ".join(f"{name} {words}" for name, words in snapshot.checks.items())
+    yield "checks", checks
+    yield "dns", "\n".join(f"{place}: {words}" for place, words in snapshot.dns.items())
+    yield "alarms", "\n".join(f"{region}: {words}" for region, words in snapshot.alarms.items())
+
+
+def _story(snapshot: operate.Snapshot) -> Iterator[Row]:
+    for event in reversed(snapshot.events[-EVENTS_SHOWN:]):
+        yield _iso(event.at_ms)[11:19], f"{event.epoch} {event.phase} {event.holder or '-'}: {event.reason}"
+
+
+def _iso(at_ms: int) -> str:
+    text = dt.datetime.fromtimestamp(at_ms / 1000, dt.UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
