@@ -12,8 +12,10 @@ from farshore.drill.checker import Evidence, judge
 from farshore.drill.events import Clock, Event, History, Invoke, Meta, Return, dump_line, parse_history
 from farshore.drill.ledger import Entry, Ledger, Orphan, OrphanList, Transfer
 from farshore.drill.measures import measure, unix_offset_ns
+from farshore.drill.moves import moves
 from farshore.drill.reportdata import Environment, ReportData
-from farshore.drill.stages import boundaries, parse_journal, stages
+from farshore.drill.requests import Request
+from farshore.drill.stages import parse_journal
 from farshore.drill.terms import Fault, Terms
 
 HOME, WEST, OUTSIDE = "us-east-1", "us-west-2", "outside"
@@ -41,6 +43,8 @@ class Sample:
     old_volume: Ledger | None = None
     orphans: OrphanList | None = None
     texts: dict[str, str] = field(default_factory=dict)
+    more: list[Fault] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
 
     def text(self, client: str) -> str:
         return self.texts.get(client) or "".join(dump_line(event) + "\n" for event in self.events[client])
@@ -48,12 +52,16 @@ class Sample:
     def histories(self) -> list[History]:
         return [parse_history(f"{client}.jsonl", self.text(client)) for client in self.events]
 
+    def faults(self) -> list[Fault]:
+        return [self.fault, *self.more] if self.fault else []
+
     def evidence(self) -> Evidence:
         return Evidence(
             histories=self.histories(),
             survivor=self.survivor,
-            faults=[self.fault] if self.fault else [],
+            faults=self.faults(),
             orphans=self.orphans,
+            requests=self.requests,
             old_volume=self.old_volume,
             terms=self.terms,
         )
@@ -274,13 +282,14 @@ def report_data(plan: Plan = LARGE, sample: Sample | None = None) -> ReportData:
     evidence = sample.evidence()
     judgement = judge(evidence)
     events = parse_journal(sample.journal)
-    ends = boundaries(events, judgement.operations.acks(), sample.fault, unix_offset_ns=UNIX_NS - BOOT_NS)
+    measured = measure(judgement.operations, judgement.losses, sample.fault, link_one_way_ms=plan.link_ms)
     return ReportData(
         scenario="region-loss",
         judgement=judgement,
-        measures=measure(judgement.operations, judgement.losses, sample.fault, link_one_way_ms=plan.link_ms),
-        fault=sample.fault,
-        stages=stages(ends, sample.fault),
+        measures=measured,
+        moves=moves(
+            judgement.operations, sample.faults(), events, unix_offset_ns=UNIX_NS - BOOT_NS, end=measured.end
+        ),
         journal=events,
         unix_offset_ns=unix_offset_ns(evidence.histories),
         environment=Environment(

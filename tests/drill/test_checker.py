@@ -538,7 +538,7 @@ def test_a_healthy_drill_without_fault_can_be_valid_when_none_is_due() -> None:
     sample = drill(Plan(fault_s=3.0, end_s=2.9))
     sample.fault = None
     sample.survivor = ledger(HOME, sample.committed_home.values())
-    sample.terms = Terms(clients=8, fault_due=False, orphans_due=False, loss_allowed=False)
+    sample.terms = Terms(clients=8, faults_due=0, orphans_due=False, loss_allowed=False)
     sample.orphans = sample.old_volume = None
     assert judge(sample.evidence()).verdict == "valid"
 

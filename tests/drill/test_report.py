@@ -163,7 +163,7 @@ def test_a_drill_without_a_single_acknowledgement_still_makes_a_report(tmp_path:
     data = report_data(SMALL)
     judgement = judge(Evidence(histories=[], survivor=None, faults=[]))
     nothing = measure(judgement.operations, judgement.losses, None)
-    data = replace(data, judgement=judgement, measures=nothing, fault=None, stages=[], journal=[], lag=())
+    data = replace(data, judgement=judgement, measures=nothing, moves=[], journal=[], lag=())
     made, text = written(tmp_path, data)
     assert (made["verdict"], made["outage_seconds"], made["acked"]) == ("unknown", None, 0)
     assert "there is nothing to draw" in text
@@ -192,7 +192,7 @@ def test_findings_of_one_kind_are_cut_and_counted() -> None:
 
 def test_every_violation_belongs_to_exactly_one_promise() -> None:
     groups = [promises._ONE_WRITER, promises._KEPT, promises._NAMED, promises._ONCE, promises._BALANCED]
-    groups.append(promises._AS_ASKED)
+    groups += [promises._AS_ASKED, promises._REFUSED]
     assert sorted(kind for group in groups for kind in group) == sorted(Violation)
 
 

@@ -7,30 +7,78 @@ import pytest
 from farshore.drill import scenarios
 from farshore.drill.errors import DrillUsageError
 from farshore.drill.events import Meta
-from farshore.drill.faults import RegionLoss
 from farshore.drill.history import HistoryWriter
 from farshore.drill.ledger import Transfer
 from farshore.drill.monitor import Monitor
-from farshore.drill.scenarios import Crew
+from farshore.drill.scenario import Crew, crews_in
 
-LAB = SimpleNamespace(home_region="us-east-1", standby_region="us-west-2", regions=("us-east-1", "us-west-2"))
 TRANSFER = Transfer("11111111-1111-4111-8111-111111111111", 1, 2, 3)
 
 
-def test_region_loss_puts_both_kinds_of_client_into_both_regions():
-    scenario = scenarios.find("region-loss")
-    crews = scenario.crews(LAB)
+def test_both_kinds_of_client_work_in_a_region_and_newcomers_have_names_of_their_own():
+    crews = [*crews_in("us-east-1"), *crews_in("us-west-2"), *crews_in("us-east-1", first=3)]
     assert {(crew.region, crew.kind) for crew in crews} == {
-        (region, kind) for region in LAB.regions for kind in ("plain", "aware")
+        (region, kind) for region in ("us-east-1", "us-west-2") for kind in ("plain", "aware")
     }
     names = [name for crew in crews for name in crew.names]
-    assert len(set(names)) == len(names) == scenario.terms.clients == 8
-    assert scenario.fault(LAB) == RegionLoss("us-east-1")
-    assert scenario.survivor(LAB) == "us-west-2"
+    assert len(set(names)) == len(names) == scenarios.find("failback").terms.clients == 12
+
+
+class Told:
+    """Takes the place of a course, and keeps what a story asks of it."""
+
+    lab = SimpleNamespace(home_region="us-east-1", standby_region="us-west-2")
+
+    def __init__(self, unresolved=0):
+        self.steps = []
+        self.unresolved = unresolved
+
+    def unresolved_orphans(self):
+        return self.unresolved
+
+    def __getattr__(self, name):
+        return lambda *words, **named: self.steps.append(" ".join([name, *words, *named.values()]))
+
+
+def told(name, **course):
+    course = Told(**course)
+    scenarios.find(name).story(course)
+    return course.steps
+
+
+def test_a_region_is_lost_and_healed_and_the_lost_are_named():
+    assert told("region-loss") == ["lose us-east-1", "until_served", "stop", "heal", "name_orphans"]
+
+
+def test_the_writer_goes_away_and_comes_home():
+    there_and_back = [
+        "move switchover us-west-2",
+        "until_served",
+        "move switchover us-east-1",
+        "until_served",
+    ]
+    assert told("switchover") == [*there_and_back, "stop"]
+
+
+@pytest.mark.parametrize("unresolved", [0, 3])
+def test_the_way_home_is_tried_before_every_account_is_closed(unresolved):
+    steps = told("failback", unresolved=unresolved)
+    moved = steps.index("move failback us-east-1")
+    refused = [step for step in steps[:moved] if step.startswith("must_refuse failback")]
+    closed = [step for step in steps[:moved] if step.startswith("tell reconcile")]
+    assert len(refused) == len(closed) == (2 if unresolved else 1)
+    assert [steps.index(step) for step in refused] < [steps.index(step) for step in closed]
+    assert steps.index("bring_clients_back us-east-1") < moved < steps.index("stop")
+
+
+@pytest.mark.parametrize("scenario", scenarios.SCENARIOS.values(), ids=scenarios.SCENARIOS)
+def test_every_fault_of_a_story_is_due(scenario):
+    faults = [step for step in told(scenario.name) if step.startswith(("lose", "move"))]
+    assert scenario.terms.faults_due == len(faults)
 
 
 def test_what_does_not_exist_is_refused_with_what_does():
-    with pytest.raises(DrillUsageError, match="use one of region-loss"):
+    with pytest.raises(DrillUsageError, match="use one of failback, region-loss, switchover"):
         scenarios.find("meteor")
     with pytest.raises(DrillUsageError, match="use one of aws, fast"):
         scenarios.pace_of("slow")
@@ -77,6 +125,7 @@ def test_a_client_is_served_again_when_another_region_acknowledges_what_it_asked
     ack(west, "us-east-1")
     west.invoke(TRANSFER)
     monitor.poll()
+    monitor.bury("us-east-1")
     fault = next(iter(monitor.clients["us-west-2-aware-1"].invoked.values())) + 1
     west.returned(TRANSFER.key, "ok", "confirmed", attempt=1, region="us-west-2", epoch=2)
     monitor.poll()

@@ -6,7 +6,8 @@ damaged or too thin to prove anything makes the verdict `unknown`, and one prove
 
 What may be lost: an acknowledgement by a lost region, invoked before the first confirmed acknowledgement of
 another region after the fault. Replication keeps the order of commits, so even then a transfer cannot be
-lost when one invoked after its acknowledgement survived. Everything else acknowledged must be there.
+lost when one invoked after its acknowledgement survived. Everything else acknowledged must be there, above
+all what was acknowledged around a planned move.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ from farshore.drill.ledger import Ledger, OrphanList
 from farshore.drill.losses import Losses, judge_losses
 from farshore.drill.operations import Operation, Operations, fold
 from farshore.drill.orphans import judge_orphans
+from farshore.drill.requests import Request, judge_requests
 from farshore.drill.terms import Fault, Terms
 from farshore.drill.writers import Writers, judge_writers
 
@@ -43,7 +45,7 @@ class Evidence:
 
     `survivor` is the final writer's ledger, read after the clients stopped. `orphans` is the product's list,
     made while the survivor was in the state given here. `old_volume` is the lost region's own ledger, read
-    from its saved volume, when it could be had.
+    from its saved volume, when it could be had. `requests` are those that the product had to refuse.
     """
 
     histories: Sequence[History]
@@ -51,12 +53,13 @@ class Evidence:
     faults: Sequence[Fault]
     orphans: OrphanList | None = None
     old_volume: Ledger | None = None
+    requests: Sequence[Request] = ()
     terms: Terms = field(default_factory=Terms)
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The verdict and what it rests on. `ledger_balanced` is None when no ledger was read."""
+    """The verdict, what it rests on, and by which terms. `ledger_balanced` is None when no ledger was read."""
 
     verdict: Verdict
     findings: tuple[Finding, ...]
@@ -68,6 +71,8 @@ class Judgement:
     ledger_balanced: bool | None
     orphans: OrphanList | None
     compared_old_volume: bool
+    requests: tuple[Request, ...]
+    terms: Terms
 
 
 def judge(evidence: Evidence) -> Judgement:
@@ -79,6 +84,7 @@ def judge(evidence: Evidence) -> Judgement:
         *doubts_of(operations, evidence.survivor, evidence.faults, evidence.terms),
     ]
     findings += writers.findings
+    findings += judge_requests(evidence.requests, evidence.terms)
     losses = Losses()
     duplicate, balanced = 0, None
     if evidence.survivor is not None:
@@ -111,6 +117,8 @@ def judge(evidence: Evidence) -> Judgement:
         ledger_balanced=balanced,
         orphans=evidence.orphans,
         compared_old_volume=evidence.old_volume is not None,
+        requests=tuple(evidence.requests),
+        terms=evidence.terms,
     )
 
 

@@ -3,32 +3,41 @@
 import contextlib
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
 from farshore.drill import workload
 from farshore.drill.client_process import Config
 from farshore.drill.clients import Access
+from farshore.drill.pace import Pace
 from farshore.drill.product import COMMAND, LabInfo
-from farshore.drill.scenarios import Crew, Pace
+from farshore.drill.scenario import Crew
 
 
 class Crews:
     """Started by the constructor; `stop` lets them finish what they are at, `kill` does not."""
 
     def __init__(self, lab: LabInfo, crews: Iterable[Crew], directory: Path, seed: int, pace: Pace) -> None:
-        self._deadline_s = pace.deadline_s
+        self._lab, self._directory, self._seed, self._pace = lab, directory, seed, pace
         self._processes: list[subprocess.Popen[bytes]] = []
         try:
-            for region in lab.regions:
-                local = [crew for crew in crews if crew.region == region]
-                config = _config(lab, region, local, directory, seed, pace)
-                path = directory / f"{region}.config.json"
-                config.save(path)
-                self._processes.append(_start(lab, region, path, directory / f"{region}.log"))
+            self.add(crews)
         except BaseException:
             self.kill()
             raise
+
+    def add(self, crews: Iterable[Crew]) -> None:
+        """One more process for each region that has any of them."""
+        by_region: defaultdict[str, list[Crew]] = defaultdict(list)
+        for crew in crews:
+            by_region[crew.region].append(crew)
+        for region, local in by_region.items():
+            config = _config(self._lab, region, local, self._directory, self._seed, self._pace)
+            name = f"{region}.{len(self._processes)}"
+            path = self._directory / f"{name}.config.json"
+            config.save(path)
+            self._processes.append(_start(self._lab, region, path, self._directory / f"{name}.log"))
 
     def stop(self) -> None:
         """Ask all to end, and wait until they have; those that died with their region are gone already."""
@@ -36,7 +45,7 @@ class Crews:
             process.terminate()
         for process in self._processes:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(self._deadline_s + 10)
+                process.wait(self._pace.deadline_s + 10)
         self.kill()
 
     def kill(self) -> None:

@@ -1,22 +1,9 @@
 """Faults, each with its heal: done by the lab, whose own clock reading and count of what it hit they keep."""
 
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from farshore.drill.product import LabInfo
 from farshore.drill.terms import Fault
-
-
-class FaultPlan(Protocol):
-    """Something to break, and how to mend it."""
-
-    @property
-    def words(self) -> str: ...
-
-    def do(self, lab: LabInfo) -> Fault:
-        """CommandError when the lab refuses."""
-
-    def heal(self, lab: LabInfo, fault: Fault) -> Fault: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +17,7 @@ class RegionLoss:
         return f"losing {self.region}"
 
     def do(self, lab: LabInfo) -> Fault:
+        """CommandError when the lab refuses."""
         done = lab.run("lab", "fault", "region-loss", self.region, "--lab", lab.name, "--json")
         return Fault("region-loss", self.region, at=done["at_monotonic_ns"], bit=done["bit"])
 

@@ -12,14 +12,22 @@ WIDE, NARROW = 1000, 358
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """What all pictures share: monotonic time as seconds from `zero`, the span shown, outage and markers."""
+    """What all pictures share: monotonic time as seconds from `zero`, the span shown, outages and markers.
+
+    `origin` says in words what happened at `zero`.
+    """
 
     zero: int
     start: int
     end: int
-    outage: tuple[int, int] | None
+    outages: tuple[tuple[int, int], ...]
     markers: tuple[Marker, ...]
     regions: tuple[str, ...]
+    origin: str = "the fault"
+
+    @property
+    def axis(self) -> str:
+        return f"seconds from {self.origin}"
 
     def seconds(self, t: int) -> float:
         return (t - self.zero) / 1e9
@@ -42,8 +50,7 @@ def frame(timeline: Timeline, width: int, height: int, y: Axis, label: str) -> C
         width - 8,
     )
     chart = Chart(width, height, x, y, label)
-    if timeline.outage is not None:
-        start, end = (timeline.seconds(t) for t in timeline.outage)
+    for start, end in ((timeline.seconds(a), timeline.seconds(b)) for a, b in timeline.outages):
         tip = f"outage: {end - start:.2f} s without any acknowledgement to a region-aware client"
         chart.box(x.at(start), y.end, x.at(end), y.start, "outage", tip=tip)
     return chart
@@ -87,7 +94,7 @@ def throughput(timeline: Timeline, grid: Bins, series: Sequence[Throughput]) -> 
         for marker, row, left in rows:
             at = chart.x.at(marker.at) + (-4 if left else 4)
             chart.text(at, 11 + 15 * row, marker.name, kind="flag", anchor="end" if left else "start")
-        chart.x_axis("seconds from the fault")
+        chart.x_axis(timeline.axis)
         _hover(chart, timeline, grid, [_acks_tip(index, edges, ordered) for index in range(grid.count)])
         return chart
 
@@ -97,7 +104,7 @@ def throughput(timeline: Timeline, grid: Bins, series: Sequence[Throughput]) -> 
 def _spoken(timeline: Timeline, totals: Sequence[float]) -> str:
     ends = (timeline.seconds(timeline.start), timeline.seconds(timeline.end))
     return (
-        f"Acknowledgements per second from {ends[0]:.0f} s to {ends[1]:.0f} s around the fault, "
+        f"Acknowledgements per second from {ends[0]:.0f} s to {ends[1]:.0f} s around {timeline.origin}, "
         f"by region and kind of client; at most {max([*totals, 0.0]):.0f} per second."
     )
 
@@ -133,7 +140,7 @@ def latency(timeline: Timeline, grid: Bins, bands: Sequence[LatencyBand]) -> str
             colour = timeline.colour(band.region)
             chart.path(list(zip(at, band.p99_ms, strict=True)), f"line thin {colour}")
             chart.path(list(zip(at, band.p50_ms, strict=True)), f"line {colour}")
-        chart.x_axis("seconds from the fault")
+        chart.x_axis(timeline.axis)
         _hover(chart, timeline, grid, [tip(index) for index in range(grid.count)])
         return chart
 
@@ -165,7 +172,7 @@ def lag(timeline: Timeline, samples: Sequence[tuple[int, float | None]]) -> str:
             chart.line(left, 112, right, 112, "unknown", f"unknown from {first:+.1f} s to {last:+.1f} s")
             if right - left > 80:  # noqa: PLR2004 - the word's width
                 chart.text((left + right) / 2, 104, "unknown", anchor="middle")
-        chart.x_axis("seconds from the fault")
+        chart.x_axis(timeline.axis)
         return chart
 
     return both(draw)

@@ -33,6 +33,7 @@ class Violation(StrEnum):
     ORPHAN_NOT_ON_OLD_VOLUME = "orphan_not_on_old_volume"
     ACKED_NOWHERE = "acked_nowhere"
     LOST_OUT_OF_ORDER = "lost_out_of_order"
+    NOT_REFUSED = "not_refused"
 
 
 class Doubt(StrEnum):
@@ -51,6 +52,8 @@ class Doubt(StrEnum):
     NO_OUTAGE = "no_outage"
     ORPHANS_MISSING = "orphans_missing"
     ORPHANS_INCOMPLETE = "orphans_incomplete"
+    REFUSAL_MISSING = "refusal_missing"
+    REFUSED_OTHERWISE = "refused_otherwise"
     UNPROVEN = "unproven"
 
 

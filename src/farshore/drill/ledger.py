@@ -51,13 +51,17 @@ class Orphan:
 
 @dataclass(frozen=True, slots=True)
 class OrphanList:
-    """`farshore orphans --json`; not `complete` when the old volume could not be read to its end."""
+    """`farshore orphans --json`; not `complete` when the old volume could not be read to its end.
+
+    `unresolved` counts the transactions of which the survivor lacks a row, or has another one.
+    """
 
     orphans: tuple[Orphan, ...]
     complete: bool
     lost_region: str | None = None
     epoch: int | None = None
     source: str | None = None
+    unresolved: int = 0
 
 
 class OrphanListError(ValueError):
@@ -81,6 +85,10 @@ def parse_orphans(document: Mapping[str, Any], *, table: str = "ledger.transfer"
             for row in transaction["rows"]
             if row["table"] == table
         ]
+        unresolved = sum(
+            any(row["state"] != "replayed" for row in transaction["rows"])
+            for transaction in document["orphans"]
+        )
         complete = document["complete"] is True
     except (KeyError, TypeError, AttributeError) as error:
         raise OrphanListError(f"orphan list: {type(error).__name__} {error}") from error
@@ -90,4 +98,5 @@ def parse_orphans(document: Mapping[str, Any], *, table: str = "ledger.transfer"
         lost_region=document.get("lost_region"),
         epoch=document.get("epoch"),
         source=document.get("source"),
+        unresolved=unresolved,
     )

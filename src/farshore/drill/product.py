@@ -29,10 +29,33 @@ class CommandError(Exception):
     """A command of the product failed: its own last words, and its exit code."""
 
     def __init__(self, arguments: Sequence[str], exit_code: int, words: str) -> None:
-        line = words.strip().rpartition("\n")[2] or "it said nothing"
+        line = last_line(words)
         super().__init__(f"farshore {' '.join(arguments)} ended with {exit_code}: {line}")
         self.exit_code = exit_code
         self.line = line
+
+
+def last_line(words: str) -> str:
+    return words.strip().rpartition("\n")[2] or "it said nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a command ended; `exit_code` is None when it did not end in time. `asked_at`: CLOCK_MONOTONIC ns."""
+
+    arguments: tuple[str, ...]
+    asked_at: int
+    exit_code: int | None
+    output: str
+    words: str
+
+    @property
+    def reason(self) -> str:
+        """Its last words, as a person reads them."""
+        return last_line(self.words).removeprefix("farshore: ")
+
+    def error(self) -> CommandError:
+        return CommandError(self.arguments, -1 if self.exit_code is None else self.exit_code, self.words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +88,14 @@ class LabInfo:
 
     def run(self, *arguments: str, view: str = OUTSIDE, timeout_s: float = 60.0) -> Any:
         """A command's JSON answer; CommandError when it fails or does not end in time."""
+        answer = self.ask(*arguments, view=view, timeout_s=timeout_s)
+        if answer.exit_code != 0:
+            raise answer.error()
+        return json.loads(answer.output)
+
+    def ask(self, *arguments: str, view: str = OUTSIDE, timeout_s: float = 60.0) -> Answer:
+        """A command and how it ended, whatever that was."""
+        asked_at = time.monotonic_ns()
         try:
             done = subprocess.run(
                 [*COMMAND, *arguments],
@@ -77,10 +108,10 @@ class LabInfo:
                 start_new_session=True,
             )
         except subprocess.TimeoutExpired as error:
-            raise CommandError(arguments, -1, f"no answer within {timeout_s:g} s") from error
-        if done.returncode != 0:
-            raise CommandError(arguments, done.returncode, done.stderr)
-        return json.loads(done.stdout)
+            said = error.stdout or b""
+            output = said if isinstance(said, str) else said.decode(errors="replace")
+            return Answer(arguments, asked_at, None, output, f"no answer within {timeout_s:g} s")
+        return Answer(arguments, asked_at, done.returncode, done.stdout, done.stderr)
 
     def connect(self, region: str, *, admin: bool = False) -> psycopg.Connection[tuple[Any, ...]]:
         """SQL at a region's writer endpoint, from outside."""
@@ -190,46 +221,3 @@ def _die_with_parent() -> None:
     """It prints only when authority moves, so a closed pipe alone would not end it when the drill is killed."""
     if _libc is not None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-class LagSampler:
-    """Asks the standby several times a second how old the last transaction is that reached it.
-
-    `samples` pairs monotonic nanoseconds with milliseconds; None when the region hears from no writer, writes
-    itself, or could not be asked.
-    """
-
-    def __init__(self, info: LabInfo, region: str, every_s: float = 0.25) -> None:
-        self.samples: list[tuple[int, float | None]] = []
-        self._info, self._region, self._every_s = info, region, every_s
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="lag", daemon=True)
-        self._thread.start()
-
-    @property
-    def latest_ms(self) -> float | None:
-        return self.samples[-1][1] if self.samples else None
-
-    def close(self) -> None:
-        self._stop.set()
-        self._thread.join(_LOOKUP_S)
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                with self._info.connect(self._region, admin=True) as connection:
-                    connection.autocommit = True
-                    while not self._stop.wait(self._every_s):
-                        row = connection.execute(_LAG).fetchone()
-                        lag_ms = float(row[0]) if row and row[0] is not None else None
-                        self.samples.append((time.monotonic_ns(), lag_ms))
-            except (psycopg.Error, OSError):
-                self.samples.append((time.monotonic_ns(), None))
-                self._stop.wait(self._every_s)
-
-
-_LAG = """
-SELECT extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) * 1000
-FROM pg_stat_wal_receiver
-WHERE pg_is_in_recovery() AND last_msg_receipt_time > clock_timestamp() - interval '1 second'
-"""

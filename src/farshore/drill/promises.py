@@ -18,6 +18,7 @@ _NAMED = frozenset(
         Violation.ORPHAN_NOT_ON_OLD_VOLUME,
     }
 )
+_REFUSED = frozenset({Violation.NOT_REFUSED})
 _ONCE = frozenset({Violation.KEY_TWICE, Violation.APPLIED_TWICE})
 _BALANCED = frozenset(
     {
@@ -43,21 +44,17 @@ class Check:
 
 def checks(judgement: Judgement) -> list[Check]:
     """Every violation belongs to exactly one of these, and every doubt to the last."""
-    if judgement.ledger_balanced is None:
-        unread = "The final ledger was not read."
-        ledger_checks = [Check(promise, None, unread) for promise in _LEDGER_PROMISES]
-    else:
-        ledger_checks = _of_the_ledger(judgement)
-    return [_one_writer(judgement), *ledger_checks, _conclusive(judgement)]
+    made = [_one_writer(judgement), *_of_the_ledger(judgement)]
+    if judgement.requests or judgement.terms.refusals_due:
+        made.append(_refusals(judgement))
+    return [*made, _conclusive(judgement)]
 
 
-_LEDGER_PROMISES = (
-    "Every acknowledged transfer is kept, or lost only at the fault",
-    "Every lost transfer is named by the product, and nothing else is",
-    "No transfer twice",
-    "The books balance to the cent",
-    "The ledger holds what was asked for, and nothing that was refused",
-)
+def _refusals(judgement: Judgement) -> Check:
+    asked = judgement.requests
+    seen = " ".join(f"{one.command}: exit code {one.exit_code}, {one.reason}" for one in asked)
+    promise = "No way back into a lost region before what it lost is accounted for"
+    return _check(promise, judgement, _REFUSED, seen or "It was not tried.", proven=bool(asked))
 
 
 def _one_writer(judgement: Judgement) -> Check:
@@ -71,28 +68,43 @@ def _one_writer(judgement: Judgement) -> Check:
 
 
 def _of_the_ledger(judgement: Judgement) -> list[Check]:
-    losses = judgement.losses
-    kept = judgement.acked - len(losses.lost) - len(losses.late_bare_lost)
-    missing = sum(1 for finding in judgement.findings if finding.kind is Violation.ACKED_MISSING)
     sides = "to the last cent" if judgement.ledger_balanced else "and do not add up"
-    seen = (
-        f"{judgement.acked:,} acknowledged: {kept - missing:,} survive the region, {len(losses.lost)} lost with it.",
-        _named(judgement),
-        f"{judgement.duplicate} keys or transfers stand more than once.",
-        f"Every transfer's two sides, every balance and the total were summed {sides}.",
-        f"{len(judgement.operations.by_key):,} transfers were attempted; amounts and accounts were compared.",
-    )
+    twice = f"{judgement.duplicate} keys or transfers stand more than once."
+    summed = f"Every transfer's two sides, every balance and the total were summed {sides}."
+    attempted = len(judgement.operations.by_key)
+    compared = f"{attempted:,} transfers were attempted; amounts and accounts were compared."
     listed = judgement.orphans is not None and judgement.orphans.complete
-    return [
-        _check(promise, judgement, kinds, text, proven=proven)
-        for promise, kinds, text, proven in zip(
-            _LEDGER_PROMISES,
-            (_KEPT, _NAMED, _ONCE, _BALANCED, _AS_ASKED),
-            seen,
-            (judgement.acked > 0, listed, True, True, bool(judgement.operations.by_key)),
-            strict=True,
-        )
+    as_asked = "The ledger holds what was asked for, and nothing that was refused"
+    rows = [
+        (*_kept(judgement), _KEPT, judgement.acked > 0),
+        (_NAMED_PROMISE, _named(judgement), _NAMED, listed),
+        ("No transfer twice", twice, _ONCE, True),
+        ("The books balance to the cent", summed, _BALANCED, True),
+        (as_asked, compared, _AS_ASKED, attempted > 0),
     ]
+    if judgement.ledger_balanced is None:
+        rows = [(promise, "The final ledger was not read.", kinds, False) for promise, _, kinds, _ in rows]
+    return [
+        _check(promise, judgement, kinds, seen, proven=proven)
+        for promise, seen, kinds, proven in rows
+        if kinds is not _NAMED or judgement.terms.orphans_due or judgement.orphans is not None
+    ]
+
+
+_NAMED_PROMISE = "Every lost transfer is named by the product, and nothing else is"
+
+
+def _kept(judgement: Judgement) -> tuple[str, str]:
+    """The promise and what was seen of it."""
+    losses = judgement.losses
+    gone = {ack.op for ack in (*losses.lost, *losses.late_bare_lost)}
+    gone |= {finding.op or "" for finding in judgement.findings if finding.kind is Violation.ACKED_MISSING}
+    kept = judgement.acked - len(gone)
+    if not judgement.terms.loss_allowed:
+        seen = f"{judgement.acked:,} acknowledged: {kept:,} of them are in the final ledger."
+        return "Every acknowledged transfer is kept", seen
+    seen = f"{judgement.acked:,} acknowledged: {kept:,} survive the region, {len(losses.lost)} lost with it."
+    return "Every acknowledged transfer is kept, or lost only at the fault", seen
 
 
 def _named(judgement: Judgement) -> str:

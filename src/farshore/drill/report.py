@@ -10,10 +10,12 @@ from farshore.drill.checker import Judgement, count_by_kind
 from farshore.drill.errors import DrillUsageError
 from farshore.drill.findings import Verdict
 from farshore.drill.measures import Outage
+from farshore.drill.moves import Move
 from farshore.drill.page import render
 from farshore.drill.promises import checks
 from farshore.drill.reportdata import ReportData
 from farshore.drill.rows import OrphanRow, orphan_rows
+from farshore.drill.stages import STAGES
 from farshore.drill.writers import EpochSpan
 
 
@@ -52,13 +54,39 @@ class CheckRow(TypedDict):
     seen: str
 
 
+class MoveRow(TypedDict):
+    """One move of the writer, unplanned or planned; outages as the whole drill's, within this move's time."""
+
+    kind: str
+    source: str
+    target: str | None
+    at_s: float
+    outage_seconds: float | None
+    outage_seconds_dns_only: float | None
+    outage_recovered: bool
+    outage_recovered_dns_only: bool
+    worst_client: WorstClient | None
+    worst_client_dns_only: WorstClient | None
+    stages: dict[str, float | None]
+
+
+class RefusalRow(TypedDict):
+    """A request that the product had to refuse, and its answer; `exit_code` 0 means that it did not."""
+
+    command: str
+    at_s: float
+    exit_code: int
+    reason: str
+
+
 class ReportDocument(TypedDict):
     """report.json. Outages are null when no client of the kind was acknowledged; seconds unless named.
 
     `lost_acked` counts acknowledged transfers lost with the region, `late_bare_lost` bare ones acknowledged
     after another region took over; both are among `orphans`. They, `duplicate` and `rpo_seconds` are null when
     the final ledger was not read. Findings of a kind beyond the first 50 are only
-    counted in `finding_counts`.
+    counted in `finding_counts`. Outages beside `moves` are the longest of the whole drill, or of the worst of
+    several moves, `stages` those of the first one; times `_s` are seconds from the first fault.
     """
 
     scenario: str
@@ -74,6 +102,8 @@ class ReportDocument(TypedDict):
     worst_client: WorstClient | None
     worst_client_dns_only: WorstClient | None
     stages: dict[str, float | None]
+    moves: list[MoveRow]
+    refusals: list[RefusalRow]
     acked: int
     acks_per_second: float | None
     lost_acked: int | None
@@ -137,7 +167,8 @@ def _replace(path: Path, text: str) -> Path:
 def document(data: ReportData) -> ReportDocument:
     """report.json's content."""
     judged, measured, env = data.judgement, data.measures, data.environment
-    zero = data.fault.at if data.fault else measured.start
+    zero = data.zero
+    aware, plain = data.outages("aware"), data.outages("plain")
     read = judged.ledger_balanced is not None
     return ReportDocument(
         scenario=data.scenario,
@@ -146,13 +177,23 @@ def document(data: ReportData) -> ReportDocument:
         cadence=env.cadence,
         profile=env.profile,
         started_at=env.started_at,
-        outage_seconds=_seconds(measured.aware.group),
-        outage_seconds_dns_only=_seconds(measured.dns_only.group),
-        outage_recovered=_recovered(measured.aware.group),
-        outage_recovered_dns_only=_recovered(measured.dns_only.group),
-        worst_client=_worst(measured.aware.worst_client),
-        worst_client_dns_only=_worst(measured.dns_only.worst_client),
-        stages={stage.name: _rounded(stage.seconds) for stage in data.stages},
+        outage_seconds=_seconds(aware.group),
+        outage_seconds_dns_only=_seconds(plain.group),
+        outage_recovered=_recovered(aware.group),
+        outage_recovered_dns_only=_recovered(plain.group),
+        worst_client=_worst(aware.worst_client),
+        worst_client_dns_only=_worst(plain.worst_client),
+        stages=dict.fromkeys(STAGES) | (_stages(data.moves[0]) if data.moves else {}),
+        moves=[_move(move, zero) for move in data.moves],
+        refusals=[
+            RefusalRow(
+                command=one.command,
+                at_s=round((one.at - zero) / 1e9, 4),
+                exit_code=one.exit_code,
+                reason=one.reason,
+            )
+            for one in judged.requests
+        ],
         acked=judged.acked,
         acks_per_second=_rounded(measured.acks_per_second, 1),
         lost_acked=len(judged.losses.lost) if read else None,
@@ -177,6 +218,26 @@ def document(data: ReportData) -> ReportDocument:
         command=env.command,
         lab_figures=True,
     )
+
+
+def _move(move: Move, zero: int) -> MoveRow:
+    return MoveRow(
+        kind=move.fault.kind,
+        source=move.fault.region,
+        target=move.target,
+        at_s=round((move.fault.at - zero) / 1e9, 4),
+        outage_seconds=_seconds(move.aware.group),
+        outage_seconds_dns_only=_seconds(move.dns_only.group),
+        outage_recovered=_recovered(move.aware.group),
+        outage_recovered_dns_only=_recovered(move.dns_only.group),
+        worst_client=_worst(move.aware.worst_client),
+        worst_client_dns_only=_worst(move.dns_only.worst_client),
+        stages=_stages(move),
+    )
+
+
+def _stages(move: Move) -> dict[str, float | None]:
+    return {stage.name: _rounded(stage.seconds) for stage in move.stages}
 
 
 def _rounded(value: float | None, digits: int = 4) -> float | None:

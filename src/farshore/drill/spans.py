@@ -46,7 +46,7 @@ def authority(timeline: Timeline, stretches: Sequence[Held], epochs: Sequence[Ep
         _row(chart, timeline, 24, "journal", [_of_journal(timeline, one) for one in stretches])
         _row(chart, timeline, 80, "confirmed to clients", [_of_clients(timeline, span) for span in epochs])
         marks(chart, timeline.markers, top=y.end)
-        chart.x_axis("seconds from the fault")
+        chart.x_axis(timeline.axis)
         return chart
 
     return both(draw)
@@ -82,11 +82,13 @@ MEANING = {
     "fence": "until the old lease had certainly ended",
     "promote": "until the survivor was the writer",
     "route": "until a transfer was sent there",
-    "reconnect": "until it was acknowledged",
+    "reconnect": "until one was acknowledged",
+    "drain": "until the old writer was fenced and empty",
+    "move": "until the new writer held the epoch",
 }
 
 
-def waterfall(stages: Sequence[Stage], zero: int) -> str:
+def waterfall(stages: Sequence[Stage], zero: int, axis: str) -> str:
     """The outage's stages one below the other, each beginning where the one before ended."""
     whole = max(((stage.end or zero) - zero for stage in stages), default=0) / 1e9
 
@@ -103,7 +105,7 @@ def waterfall(stages: Sequence[Stage], zero: int) -> str:
             top = 10 + step * index
             _name(chart, stage, top, wide=wide)
             _bar(chart, stage, zero, top + (6 if wide else 24))
-        chart.x_axis("seconds from the fault")
+        chart.x_axis(axis)
         return chart
 
     return both(draw)

@@ -14,6 +14,12 @@ This explains; it never judges, and the checker does not read it. The boundaries
 A stage ends at its boundary and begins at the last boundary known before it. A boundary nobody wrote makes
 its stage None, and the next stage takes over its time, so that the stages always add up to the whole. The
 journal has its own clock reading, so a boundary earlier than the one before it is moved up to that.
+
+A planned move has three stages, from the journal's line that begins it, in phase DRAINING:
+
+    drain      first event after it in phase PROMOTING: the old writer was fenced and had nothing left
+    move       first event after that in HELD
+    reconnect  first acknowledgement by another region to a region-aware client
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,6 +30,7 @@ from farshore.drill.operations import Ack
 from farshore.drill.terms import Fault
 
 STAGES = ("detect", "decide", "fence", "promote", "route", "reconnect")
+PLANNED = ("drain", "move", "reconnect")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,18 +115,46 @@ def _first_ack(acks: Sequence[Ack], fault: Fault) -> Ack | None:
     outside = (
         ack
         for ack in acks
-        if ack.kind == "aware" and fault.region not in {ack.view, ack.region} and ack.returned > fault.at
+        if ack.kind == "aware"
+        and ack.region != fault.region
+        and ack.view != fault.dead_region
+        and ack.returned > fault.at
     )
     return min(outside, key=lambda ack: ack.returned, default=None)
 
 
+def planned_boundaries(
+    journal: Sequence[JournalEvent], acks: Sequence[Ack], fault: Fault, *, unix_offset_ns: int
+) -> dict[str, int | None]:
+    """As `boundaries`, for a planned move; `ask` is where its first stage begins."""
+    instants = [(event, event.at_unix_ms * 1_000_000 - unix_offset_ns) for event in journal]
+    ends: dict[str, int | None] = {}
+    since = fault.at - 1_000_000
+    for name, phase in (("ask", "DRAINING"), ("drain", "PROMOTING"), ("move", "HELD")):
+        ends[name] = next((at for event, at in instants if event.phase == phase and at >= since), None)
+        since = ends[name] or since
+        if ends[name] is None:
+            break
+    ack = _first_ack(acks, fault)
+    return {**ends, "reconnect": ack.returned if ack else None}
+
+
+def planned_stages(ends: Mapping[str, int | None], fault: Fault) -> list[Stage]:
+    """The three stages in order, from the line that begins the move."""
+    return _split(PLANNED, ends, ends.get("ask") or fault.at)
+
+
 def stages(ends: Mapping[str, int | None], fault: Fault) -> list[Stage]:
     """The six stages in order; see the module's rule for unknown boundaries."""
-    last_known = fault.at
+    return _split(STAGES, ends, fault.at)
+
+
+def _split(names: Sequence[str], ends: Mapping[str, int | None], start: int) -> list[Stage]:
+    last_known = start
     latest = ends.get("reconnect")
     result: list[Stage] = []
     folded: tuple[str, ...] = ()
-    for name in STAGES:
+    for name in names:
         end = ends.get(name)
         folded += (name,)
         if end is None:

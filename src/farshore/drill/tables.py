@@ -11,7 +11,7 @@ from farshore.drill.promises import Check
 from farshore.drill.reportdata import ReportData
 from farshore.drill.rows import OrphanRow
 from farshore.drill.terms import Fault
-from farshore.drill.words import AWS_TIMES, cents
+from farshore.drill.words import AWS_TIMES, cents, origin
 
 ORPHANS_SHOWN_MAX = 50
 
@@ -31,6 +31,12 @@ def orphan_table(judgement: Judgement, orphans: Sequence[OrphanRow]) -> str:
 
 
 def _no_orphans(judgement: Judgement) -> str:
+    if (
+        not judgement.terms.loss_allowed
+        and not judgement.losses.lost
+        and judgement.ledger_balanced is not None
+    ):
+        return "A planned move may lose nothing, and no acknowledged transfer was lost."
     names = "the product gave no list" if judgement.orphans is None else "the product names none"
     if judgement.ledger_balanced is None:
         return f"The survivor's ledger was not read, and {names}: what was lost is unknown."
@@ -78,7 +84,10 @@ def journal(data: ReportData, timeline: Timeline) -> str:
             (event.action, "plain"),
         ]
         rows.append([*cells, (event.reason, "long")])
-    lead = "Each change of authority with its reason, as farshore wrote it down. Times in seconds from the fault."
+    lead = (
+        "Each change of authority with its reason, as farshore wrote it down. "
+        f"Times in seconds from {origin(data)}."
+    )
     drawn = table("The product's journal", head, rows)
     return section("The product's journal", f'<p class="lead">{lead}</p>{drawn}')
 
@@ -90,7 +99,7 @@ def environment(data: ReportData) -> str:
         ("Profile", f"{env.profile}; {_pace(env.cadence)}"),
         ("Clients", f"{len(data.judgement.operations.metas)}; DNS time to live {env.ttl_s} s"),
         ("Seed", str(env.seed)),
-        ("Fault", _fault_words(data.fault)),
+        *(("Fault", _fault_words(move.fault)) for move in data.moves),
         ("PostgreSQL", f"{env.postgres_version}, standing for Aurora PostgreSQL 15"),
         ("Links, one way", links or "not stated"),
         ("Latency before", _latency_words(measured.latency_before)),
@@ -120,9 +129,10 @@ def environment(data: ReportData) -> str:
     )
 
 
-def _fault_words(fault: Fault | None) -> str:
-    if fault is None:
-        return "none"
+def _fault_words(fault: Fault) -> str:
+    if fault.planned:
+        took_s = ((fault.healed_at or fault.at) - fault.at) / 1e9
+        return f"{fault.kind} away from {fault.region}; the command took {took_s:.1f} s"
     hit = ", ".join(f"{count} {what}" for what, count in (fault.bit or {}).items())
     words = f"{fault.kind} of {fault.region}" + (f", hit {hit}" if hit else "")
     if fault.healed_at is None:

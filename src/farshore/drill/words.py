@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from farshore.drill.findings import Verdict
+from farshore.drill.moves import Move
 from farshore.drill.reportdata import ReportData
 
 _GUIDE = "docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide"
@@ -65,12 +66,11 @@ def sentence(data: ReportData) -> str:
 
 
 def _valid(data: ReportData) -> str:
-    judged, group = data.judgement, data.measures.aware.group
+    judged = data.judgement
     lost = len(judged.losses.lost) + len(judged.losses.late_bare_lost)
-    what = "The ledger was kept under load"
-    if data.fault is not None and group is not None:
-        outage = f"region-aware clients were served again after {seconds(group.seconds)} s"
-        what = f"{data.fault.region} was lost and {outage}"
+    told = [part for part in map(_of_a_move, data.moves) if part]
+    what = "; ".join(told) or "the ledger was kept under load"
+    what = what[0].upper() + what[1:] if what.startswith("the ") else what
     if lost == 0:
         fate = "no acknowledged transfer was lost"
     elif judged.orphans is None:
@@ -78,6 +78,28 @@ def _valid(data: ReportData) -> str:
     else:
         fate = f"{lost} acknowledged {_plural(lost)} lost with the region, every one named by the product"
     return f"{what}. The books balance to the cent, no second region wrote, and {fate}."
+
+
+def _of_a_move(move: Move) -> str:
+    group = move.aware.group
+    if group is None:
+        return ""
+    outage = f"{seconds(group.seconds)} s"
+    if move.fault.planned:
+        return f"the {name_of(move)} cost region-aware clients {outage}"
+    return f"{move.fault.region} was lost and region-aware clients were served again after {outage}"
+
+
+def name_of(move: Move) -> str:
+    """A move as a person calls it."""
+    if not move.fault.planned:
+        return f"loss of {move.fault.region}"
+    return f"{move.fault.kind} to {move.target or 'nowhere'}"
+
+
+def origin(data: ReportData) -> str:
+    """What the report's seconds are counted from."""
+    return "the first request" if data.fault is not None and data.fault.planned else "the fault"
 
 
 def _plural(count: int) -> str:
