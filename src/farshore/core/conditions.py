@@ -71,13 +71,21 @@ def reply_has_come(view: View) -> bool:
 
 
 def role_moved_here_outside(view: View) -> bool:
-    """The volume must know the present epoch: a zombie that says it is the writer holds an older one."""
+    """The volume must know the present epoch: a zombie that says it is the writer holds an older one.
+
+    An epoch that was recorded, but not granted before the role moved on, is known to no volume at all. No zombie is
+    followed by anybody: when the lease has ended and the others follow this writer, it is the one.
+    """
     server = health.writing_server(view.facts, view.facts.me)
-    return (
-        view.record.holder != view.facts.me
-        and health.is_writer_of_cluster(view.facts, view.facts.me)
-        and server is not None
-        and server.epoch == view.record.epoch
+    if (
+        server is None
+        or view.record.holder == view.facts.me
+        or not health.is_writer_of_cluster(view.facts, view.facts.me)
+    ):
+        return False
+    is_followed = all_connected(view) and server.lag_ms is not None
+    return server.epoch == view.record.epoch or (
+        is_followed and health.lease_certainly_ended(view.facts, view.profile)
     )
 
 
