@@ -69,6 +69,7 @@ class SimDatabase:
         server = self._server()
         if server is None:
             return None
+        received_lsn = self.world.cluster.received_lsn(self.region)
         return Server(
             region=self.region,
             in_recovery=server.in_recovery,
@@ -76,8 +77,8 @@ class SimDatabase:
             fenced=server.fenced,
             enforcing=True,
             clock_us=self.world.clock.mono_ms * 1000,
-            lag_ms=server.lag_ms if not server.in_recovery else None,
-            received_lsn=self.world.cluster.received_lsn(self.region),
+            lag_ms=server.lag_ms if received_lsn is not None else None,
+            received_lsn=received_lsn,
             writes_per_s=10,
         )
 
