@@ -75,6 +75,7 @@ class Controller:
         self._mode = mode
         self._world = world
         self._watch: Watch | None = None
+        self._version_seen: tuple[int, int] = (-1, 0)
         self._seen: dict[str, tuple[str, int]] = {}
         self._record: Authority | None = None
         self._read_at_ms: int | None = None
@@ -134,6 +135,8 @@ class Controller:
         self._record = record
         if record is not None:
             self._watch = watch(self._watch, record, self._world.clock.now())
+            if record.version != self._version_seen[0]:
+                self._version_seen = (record.version, self._world.clock.now().mono_ms)
 
     def _observe(self) -> Facts:
         record, now = self._record, self._world.clock.now()
@@ -146,6 +149,7 @@ class Controller:
                 region: self._timed(sighting, now.mono_ms) for region, sighting in sightings.items()
             },
             cluster=self._known_cluster(now.mono_ms),
+            record_unchanged_ms=now.mono_ms - self._version_seen[1],
             cluster_unchanged_ms=now.mono_ms - self._cluster_since_ms,
             move_sent=record is not None and self._sent == _intent_of(record),
             reply=self._known_reply(now),

@@ -273,9 +273,14 @@ def promotion_unsent(view: View) -> bool:
     return _by_target(view) and _unsent_here(view) and view.intent.by == view.facts.process
 
 
+def _sender_is_gone(view: View) -> bool:
+    """Whoever recorded the request has shown no effect of it for a while, and never will again if it died."""
+    return view.intent.by != view.facts.process and view.facts.record_unchanged_ms >= view.profile.describe_ms
+
+
 def promotion_spent(view: View) -> bool:
-    spent = view.now.wall_ms >= view.intent.not_after_ms or _refused(view)
-    return _by_target(view) and _unmoved(view) and spent
+    over = view.now.wall_ms >= view.intent.not_after_ms or _refused(view)
+    return _by_target(view) and _unmoved(view) and (over or (_unsent_here(view) and _sender_is_gone(view)))
 
 
 def target_has_the_last_byte(view: View) -> bool:
@@ -287,6 +292,7 @@ def target_has_the_last_byte(view: View) -> bool:
         plan.kind in PLANNED
         and view.facts.me == plan.source
         and _unsent_here(view)
+        and (view.intent.by == view.facts.process or _sender_is_gone(view))
         and server is not None
         and server.epoch == plan.from_epoch
         and server.fenced
@@ -311,7 +317,7 @@ def switchover_came_to_nothing(view: View) -> bool:
     """Refused, cancelled by AWS, or without effect within its time; and seen so repeatedly (H15)."""
     over = view.now.wall_ms >= view.intent.not_after_ms or _cancelled(view)
     settled = view.facts.cluster_unchanged_ms >= view.profile.describe_ms
-    return view.plan.kind in PLANNED and _source_still_writes(view) and (_refused(view) or (over and settled))
+    return view.plan.kind in PLANNED and _source_still_writes(view) and settled and (over or _refused(view))
 
 
 def lost_on_the_way(view: View) -> bool:

@@ -170,7 +170,8 @@ def _quiet(view: View) -> Quiet | None:
     intent = view.plan.intent
     if intent is None or until_ms <= now_ms:
         return before if before is not None and before.until_ms > now_ms else None
-    return Quiet(view.record.epoch, intent.attempt, view.plan.target, until_ms, intent.open_until_ms)
+    earlier_ms = max(intent.open_until_ms, before.until_ms if before is not None else 0)
+    return Quiet(view.record.epoch, intent.attempt, view.plan.target, until_ms, earlier_ms)
 
 
 def held_by_target(view: View) -> Authority:

@@ -90,7 +90,7 @@ class Facts:
     """`lease_unchanged_ms`: how long this process has seen no renewal, on its monotonic clock (H8).
 
     `cluster_unchanged_ms`: how long it has seen the global cluster in this same state; `move_sent`: whether it has
-    itself sent the request that the record intends.
+    itself sent the request that the record intends; `record_unchanged_ms`: how long it has seen this very version.
     """
 
     me: str
@@ -100,6 +100,7 @@ class Facts:
     servers: Mapping[str, Server] = field(default_factory=dict)
     cluster: GlobalCluster | None = None
     cluster_unchanged_ms: int = 0
+    record_unchanged_ms: int = 0
     move_sent: bool = False
     reply: Reply | None = None
     drained: Drained | None = None

@@ -66,7 +66,7 @@ class Row:
 def _answer(view: View) -> str:
     reply, intent = view.facts.reply, view.record.plan.intent if view.record.plan else None
     if reply is None or intent is None or (reply.epoch, reply.attempt) != (view.record.epoch, intent.attempt):
-        return "its reply is not known and its time is over"
+        return "its reply is not known"
     return "AWS has cancelled it, or it had no effect" if reply.accepted else reply.words
 
 
