@@ -4,6 +4,7 @@ import typer
 
 import farshore
 from farshore.cli import (
+    budget,
     cost,
     drill,
     failover,
@@ -58,6 +59,7 @@ app.command("resume")(pause.resume)
 app.command("mode")(pause.mode)
 app.command("orphans")(orphans.orphans)
 app.command("reconcile")(reconcile.reconcile)
+app.command("budget")(budget.budget)
 app.command("cost")(cost.cost)
 app.command("preflight")(preflight.preflight)
 app.command("verify")(verify.verify)
