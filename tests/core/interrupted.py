@@ -60,9 +60,9 @@ class Play:
 
     def run_until(self, met: Callable[[], bool], at_most_ms: int) -> bool:
         give_up_ms = self.world.clock.mono_ms + at_most_ms
-        while not met() and self.world.clock.mono_ms < give_up_ms:
+        while not (is_met := met()) and self.world.clock.mono_ms < give_up_ms:
             self.run(50)
-        return met()
+        return is_met
 
     def settled(self) -> bool:
         """Somebody holds, writes, is AWS's writer, and nobody sleeps over anything."""
