@@ -10,7 +10,6 @@ from payments import keyed, pay, rows, settings
 from shells import Tasks, Threads
 
 from farshore.client import Key, NameLookupError, Target
-from farshore.client.decide import Standing
 from farshore.client.names import AsyncResolver, Resolver
 from two_servers import HOME, HOSTS, NAMES, STANDBY, WRITER_NAME, Relay
 
@@ -171,17 +170,6 @@ def test_a_client_told_wrongly_by_dns_finds_the_writer_by_the_other_endpoint(she
     with shell(settings(servers, names)) as client:
         outcome = client.transact(pay(uuid.uuid4()), deadline_s=3)
     assert (outcome.status, outcome.region) == ("ok", HOME)
-
-
-def test_a_lower_epoch_never_replaces_a_higher_one():
-    standing, old, new = Standing(0.0), object(), object()
-    standing.found(old, 1)
-    standing.found(new, 2)
-    standing.found(old, 1)
-    assert standing.writer is new
-    standing.lost(new, 1.0)
-    standing.found(old, 1)
-    assert (standing.writer, standing.searching_since) == (None, 1.0)
 
 
 class BlockingAsync:

@@ -9,7 +9,7 @@ import pytest
 from payments import connections, keyed, pay, rows, settings
 
 from farshore.client import AlreadyAppliedError, Key, Target, WorkError
-from two_servers import HOME, WRITER_NAME, Relay
+from two_servers import HOME, PASSWORD, WRITER_NAME, Relay
 
 
 @pytest.fixture
@@ -298,19 +298,20 @@ def test_the_password_is_asked_for_anew_by_each_session(shell, servers, names):
     secret = ["wrong"]
     with shell(settings(servers, names, password=lambda target: secret[-1])) as client:
         assert client.transact(pay(uuid.uuid4()), deadline_s=0.5).status == "failed"
-        secret.append("test")
+        secret.append(PASSWORD)
         outcome = client.transact(pay(uuid.uuid4()), deadline_s=3)
     assert outcome.status == "ok"
 
 
 def test_whoever_keeps_the_password_may_fail(shell, servers, names):
     def keeper(target):
-        if not failures:
-            failures.append(target.host)
+        if not keys:
             raise LookupError("no such secret")
-        return "test"
+        return keys[-1]
 
-    failures = []
+    keys = []
     with shell(settings(servers, names, password=keeper)) as client:
+        outcome = client.transact(pay(uuid.uuid4()), deadline_s=0.3)
+        assert (outcome.status, "no such secret" in outcome.error) == ("failed", True)
+        keys.append(PASSWORD)
         assert client.transact(pay(uuid.uuid4()), deadline_s=3).status == "ok"
-    assert failures

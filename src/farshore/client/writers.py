@@ -72,12 +72,15 @@ class Writer(Line):
 
         A call that took too long says little: it may have been a slow statement.
         """
+        gone = self.closed or is_elsewhere(error.sqlstate)
+        if gone:
+            self.hang_up()
+        if self._lane is None or not gone or self._forsaken:
+            return
         if isinstance(error, DeadlineError):
             self._board.doubt()
-        elif self.closed or is_elsewhere(error.sqlstate):
-            self.hang_up()
-            if self._lane is not None and not self._forsaken:
-                self._board.lost(self._lane)
+        else:
+            self._board.lost(self._lane)
 
     def _may_commit(self) -> bool:
         """Whether there is anything to commit."""
