@@ -1,0 +1,198 @@
+"""A person's request and the journal: who wins, what a lost reply means, and what is told while it is followed."""
+
+import pytest
+
+from farshore.core import requests
+from farshore.core.authority import Phase
+from farshore.core.errors import RefusedError, UnknownOutcomeError
+from farshore.core.profile import FAST
+from farshore.requester import TRIES, Person, Requester
+from farshore.simulate.ports import SimCloud, SimJournal
+from farshore.simulate.processes import Actor, run
+from farshore.simulate.servers import HOME, STANDBY
+from farshore.simulate.world import SimWorld
+
+
+class Pacer:
+    """The simulated clock, whose sleep lets the world go on."""
+
+    def __init__(self, world, actors):
+        self.world, self.actors = world, actors
+
+    def now(self):
+        return self.world.clock.now()
+
+    def sleep(self, milliseconds):
+        run(self.world, self.actors, self.world.clock.mono_ms + milliseconds)
+
+
+class Desk:
+    """A person at a terminal that reaches one region."""
+
+    def __init__(self, region=STANDBY, *, boot=True):
+        self.world = SimWorld()
+        self.actors = {r: Actor(self.world.controller(r, f"{r}/1")) for r in (HOME, STANDBY)}
+        self.clock = Pacer(self.world, self.actors)
+        if boot:
+            self.clock.sleep(2000)
+        self.journal = SimJournal(self.world, region, "alice")
+        self.requester = Requester(
+            self.journal, self.clock, FAST, Person("arn:alice", "monthly drill", "T-7")
+        )
+
+    def switchover(self, target=STANDBY):
+        cluster = SimCloud(self.world, STANDBY).describe()
+        return lambda record, asked: requests.switchover(record, cluster, target, asked)
+
+    def before_write(self, act):
+        """Do something once, between the person's read and write."""
+        write, acts = self.journal.compare_and_set, [act]
+
+        def raced(before, after):
+            if acts:
+                acts.pop()()
+            return write(before, after)
+
+        self.journal.compare_and_set = raced
+
+
+def test_a_request_is_in_the_journal_with_who_why_and_ticket():
+    desk = Desk()
+    written = desk.requester.submit(desk.switchover())
+    assert desk.world.record == written
+    assert (written.phase, written.plan.requested_by, written.plan.ticket) == (
+        Phase.DRAINING,
+        "arn:alice",
+        "T-7",
+    )
+    assert "monthly drill" in written.last_event.reason
+    assert desk.world.events[-1] == written.last_event
+
+
+def test_a_rehearsal_writes_nothing():
+    desk = Desk()
+    before = desk.world.record
+    assert desk.requester.rehearse(desk.switchover()).phase is Phase.DRAINING
+    assert desk.world.record == before
+
+
+def test_a_renewal_in_between_is_no_answer():
+    desk = Desk()
+    desk.before_write(lambda: desk.clock.sleep(400))
+    written = desk.requester.submit(desk.switchover())
+    assert written.phase is Phase.DRAINING
+
+
+def test_a_move_of_somebody_elses_in_between_is_one_and_names_who():
+    desk = Desk()
+
+    def colleague():
+        record = desk.world.record
+        asked = requests.Asked("arn:bob", desk.clock.now(), FAST)
+        SimJournal(desk.world, HOME, "bob").compare_and_set(record, desk.switchover()(record, asked))
+
+    desk.before_write(colleague)
+    with pytest.raises(RefusedError, match="asked for by arn:bob"):
+        desk.requester.submit(desk.switchover())
+
+
+def test_the_automation_that_was_first_wins_too():
+    """The region is lost while the person types: the claim stands, and the person reads who made it."""
+    desk = Desk()
+
+    def lost():
+        desk.world.lost.add(HOME)
+        desk.clock.sleep(1700)
+
+    desk.before_write(lost)
+    with pytest.raises(RefusedError, match="failover to us-west-2 is under way"):
+        desk.requester.submit(desk.switchover())
+
+
+def _unheard(desk, *, written: bool):
+    """The first write's reply never comes."""
+    write, tries = desk.journal.compare_and_set, []
+
+    def unheard(before, after):
+        tries.append(after)
+        if len(tries) > 1:
+            return write(before, after)
+        if written:
+            write(before, after)
+        raise UnknownOutcomeError("no reply")
+
+    desk.journal.compare_and_set = unheard
+    return tries
+
+
+def test_a_lost_reply_is_resolved_by_reading_not_by_writing_again():
+    desk = Desk()
+    tries = _unheard(desk, written=True)
+    written = desk.requester.submit(desk.switchover())
+    assert len(tries) == 1
+    assert desk.world.record == written
+    assert desk.world.events[-1] == written.last_event
+
+
+def test_a_write_that_never_arrived_is_unknown_while_nothing_else_has_changed():
+    """It may arrive yet; sending it again could ask twice."""
+    desk = Desk()
+    _unheard(desk, written=False)
+    with pytest.raises(UnknownOutcomeError, match="no reply"):
+        desk.requester.submit(desk.switchover())
+
+
+def test_a_record_that_never_rests_is_given_up_and_says_so():
+    desk = Desk()
+    tries = []
+    desk.journal.compare_and_set = lambda _before, after: bool(tries.append(after))
+    with pytest.raises(UnknownOutcomeError, match="nothing was asked for"):
+        desk.requester.submit(desk.switchover())
+    assert len(tries) == TRIES
+
+
+def test_before_the_first_boot_there_is_nobody_to_ask():
+    desk = Desk(boot=False)
+    with pytest.raises(RefusedError, match="guard install"):
+        desk.requester.record()
+
+
+def test_a_move_is_followed_to_its_rest():
+    desk = Desk()
+    written = desk.requester.submit(desk.switchover())
+    told = [record.last_event.action for record in desk.requester.follow(written, 20_000)]
+    assert told[0] == "drained"
+    assert "promoted" in told
+    assert desk.world.record.holder == STANDBY
+    assert desk.world.record.quiet is None
+
+
+def test_following_outlives_a_table_that_does_not_answer():
+    desk = Desk()
+    written = desk.requester.submit(desk.switchover())
+    silences = iter([False] * 3)
+    desk.world.answers = lambda what: next(silences, True)
+    assert [r.last_event.action for r in desk.requester.follow(written, 20_000)][-1] in {
+        "promoted",
+        "reply-known",
+    }
+
+
+def test_who_dies_while_asking_leaves_the_move_to_the_controllers():
+    """The verb is gone after its one write, or before it: then nothing was asked for."""
+    desk = Desk()
+    desk.requester.submit(desk.switchover())
+    desk.clock.sleep(5000)
+    assert (desk.world.record.holder, desk.world.record.phase) == (STANDBY, Phase.HELD)
+
+
+def test_any_surviving_region_will_do():
+    """The person reaches one region only, and the other one is gone."""
+    desk = Desk(STANDBY)
+    desk.world.record = requests.set_mode(desk.world.record, "manual", desk.requester.asked())
+    desk.world.lost.add(HOME)
+    desk.clock.sleep(5000)
+    statement = requests.loss_statement(desk.world.record, FAST)
+    desk.requester.submit(lambda record, asked: requests.failover(record, STANDBY, statement, asked))
+    desk.clock.sleep(5000)
+    assert desk.world.record.holder == STANDBY
