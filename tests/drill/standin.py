@@ -1,4 +1,4 @@
-"""A stand-in for the product's command: two real servers, a name server, and a failover after half a second.
+"""A stand-in for the product's command: two servers, a name server, a failover after half a second, planned moves.
 
 It speaks the same words as `farshore`, so that a drill can be tested by itself, also against a product that
 misbehaves: STANDIN_FAULTS names what it gets wrong. State is kept in STANDIN_DIR.
@@ -49,7 +49,10 @@ def main(words: list[str]) -> None:
         case ["guard", "install", *tables, "--json"]:
             print(json.dumps(ask(["guard", "install", *tables])))
         case _:
-            print(json.dumps(ask(words)))
+            answer = ask(words)
+            if "refused" in answer:
+                sys.exit(f"farshore: {answer['refused']}")
+            print(json.dumps(answer))
 
 
 if __name__ == "__main__":

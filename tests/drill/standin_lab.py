@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socketserver
 import sys
@@ -14,7 +15,19 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from ledger_kit import APP_USER
 from standin import JOURNAL, ORPHANS, PORT, WRONG
 
-from two_servers import HOME, NAMES, PASSWORD, STANDBY, WRITER_NAME, NameServer, pair
+from two_servers import (
+    HOME,
+    NAMES,
+    PASSWORD,
+    STANDBY,
+    WRITER_NAME,
+    NameServer,
+    Server,
+    binaries,
+    give_away,
+    pair,
+    run,
+)
 
 
 def write_event(version: int, epoch: int, phase: str, holder: str | None, reason: str) -> None:
@@ -24,9 +37,22 @@ def write_event(version: int, epoch: int, phase: str, holder: str | None, reason
         file.write(json.dumps(event) + "\n")
 
 
+def conninfo(server: Server) -> str:
+    return f"host={server.host} port={server.port} user=postgres password={PASSWORD}"
+
+
+def caught_up(writer: Server, follower: Server) -> None:
+    lsn = writer.sql("SELECT pg_current_wal_flush_lsn()")[0][0]
+    while not follower.sql("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", lsn)[0][0]:
+        time.sleep(0.01)
+
+
 class StandIn:
     def __init__(self, servers, names: NameServer) -> None:
         self.servers, self.names = servers, names
+        self.by_region = {HOME: servers.home, STANDBY: servers.standby}
+        self.account = "settled"
+        self.told = 4
         self.residents: list[tuple[str, int]] = []
         self.threads: list[threading.Thread] = []
 
@@ -53,6 +79,62 @@ class StandIn:
         write_event(4, 2, "HELD", STANDBY, "the lease is granted")
         self.names.aliases[WRITER_NAME] = NAMES[STANDBY]
 
+    def move(self, kind: str, target: str) -> dict:
+        """Fence, drain, promote, and let the old writer follow the new one."""
+        source = next(region for region in (HOME, STANDBY) if region != target)
+        old, new = self.by_region[source], self.by_region[target]
+        epoch = self.servers.epoch + 1
+        self.tell(epoch - 1, "DRAINING", source, f"a person asks for a {kind}")
+        if "loses what is on its way" in WRONG:
+            new.sql("ALTER SYSTEM SET primary_conninfo = ''")
+            new.sql("SELECT pg_reload_conf()")
+            time.sleep(0.3)
+        self.servers.keepers[-1].fence()
+        old.sql("SELECT pg_advisory_xact_lock(7041, 1)")
+        if "loses what is on its way" not in WRONG:
+            caught_up(old, new)
+        self.tell(epoch, "PROMOTING", None, f"{source} is fenced and drained")
+        old.sql(f"ALTER SYSTEM SET primary_conninfo = '{conninfo(new)}'")
+        old.stop()
+        new.sql("SELECT pg_promote(true, 10)")
+        (old.data / "standby.signal").touch()
+        give_away(old.data / "standby.signal")
+        old.start()
+        self.servers.keep(new, target, epoch, ttl_s=5)
+        self.tell(epoch, "HELD", target, f"{target} is promoted")
+        self.names.aliases[WRITER_NAME] = NAMES[target]
+        return {"epoch": epoch}
+
+    def tell(self, epoch: int, phase: str, holder: str | None, reason: str) -> None:
+        self.told += 1
+        write_event(self.told, epoch, phase, holder, reason)
+
+    def fail_back(self) -> dict:
+        if self.account == "open" and "forgets the lost" not in WRONG:
+            return {"refused": "what was lost has not been looked at. Next: `farshore reconcile`."}
+        if self.account == "unresolved":
+            return {"refused": "orphans are unresolved. Next: `farshore reconcile --resolved`."}
+        self.rejoin()
+        return self.move("failback", HOME)
+
+    def rejoin(self) -> None:
+        """The returned server begins anew as the standby of the one that took over."""
+        home = self.servers.home
+        home.kill()
+        shutil.rmtree(home.data)
+        run(
+            binaries() / "pg_basebackup",
+            "-D",
+            home.data,
+            "-R",
+            "--no-sync",
+            "-c",
+            "fast",
+            "-d",
+            conninfo(self.servers.standby),
+        )
+        home.start()
+
     def heal(self) -> dict:
         at_monotonic_ns = time.monotonic_ns()
         self.servers.home.start()
@@ -76,6 +158,7 @@ class StandIn:
             ]
         answer = {"epoch": 2, "lost_region": HOME, "source": "rds:standin", "complete": True}
         ORPHANS.write_text(json.dumps({**answer, "orphans": orphans}))
+        self.account = "open"
         return {"at_monotonic_ns": at_monotonic_ns}
 
     def obey(self, order: list) -> dict:
@@ -87,6 +170,14 @@ class StandIn:
                 return self.lose(region)
             case ["lab", "fault", "heal", *_]:
                 return self.heal()
+            case ["switchover", "--to", region, "--json"]:
+                return self.move("switchover", region)
+            case ["failback", "--json"]:
+                return self.fail_back()
+            case ["reconcile", *words]:
+                named = json.loads(ORPHANS.read_text())["orphans"]
+                self.account = "unresolved" if named and "--resolved" not in words else "settled"
+                return {}
             case ["guard", "install", *words]:
                 with self.servers.home.admin() as connection:
                     connection.execute("SELECT farshore.set_enforcing(true)")

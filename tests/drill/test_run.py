@@ -20,9 +20,7 @@ from farshore.drill.workdir import workdir
 
 STANDIN = Path(__file__).with_name("standin.py")
 QUICK = replace(scenarios.PACES["fast"], steady_s=1.0, after_s=0.5, warm_up_s=20, recover_s=5, orphans_s=1)
-FEW = replace(
-    scenarios.find("region-loss").terms, acks_before_min=30, acks_after_min=20, kind_acks_after_min=3
-)
+FEW = {"acks_before_min": 30, "acks_after_min": 20, "kind_acks_after_min": 3}
 
 
 @pytest.fixture
@@ -44,8 +42,9 @@ def standin(monkeypatch, scratch):
     monkeypatch.setattr(product, "COMMAND", (sys.executable, str(STANDIN)))
     monkeypatch.setattr("farshore.drill.crewing.COMMAND", (sys.executable, str(STANDIN)))
     monkeypatch.setitem(scenarios.PACES, "fast", QUICK)
-    scenario = replace(scenarios.find("region-loss"), terms=FEW)
-    monkeypatch.setitem(scenarios.SCENARIOS, scenario.name, scenario)
+    for name, scenario in list(scenarios.SCENARIOS.items()):
+        few = replace(scenario.terms, **FEW)
+        monkeypatch.setitem(scenarios.SCENARIOS, name, replace(scenario, terms=few))
 
     def misbehave(faults: str, **pace: float) -> None:
         monkeypatch.setenv("STANDIN_FAULTS", faults)
@@ -68,9 +67,9 @@ def children() -> list[str]:
     return [" ".join(child.cmdline()) for child in psutil.Process().children() if child.pid not in BEFORE]
 
 
-def drill(tmp_path) -> tuple[int, dict]:
+def drill(tmp_path, scenario="region-loss") -> tuple[int, dict]:
     report = tmp_path / "report"
-    exit_code = run_drill(DrillOptions(report=report, seed=3))
+    exit_code = run_drill(DrillOptions(scenario, report=report, seed=3))
     assert children() == [], "nothing is left behind"
     return exit_code, json.loads((report / "report.json").read_text())
 
@@ -128,6 +127,46 @@ def test_a_list_that_names_what_is_not_lost_is_invalid(standin, tmp_path):
     exit_code, report = drill(tmp_path)
     assert (exit_code, report["verdict"]) == (1, "invalid")
     assert "orphan_present" in kinds(report)
+
+
+def test_a_switchover_there_and_back_loses_nothing(standin, tmp_path):
+    exit_code, report = drill(tmp_path, "switchover")
+    assert (exit_code, report["verdict"], report["findings"]) == (0, "valid", [])
+    assert [(move["kind"], move["target"]) for move in report["moves"]] == [
+        ("switchover", "us-west-2"),
+        ("switchover", "us-east-1"),
+    ]
+    for move in report["moves"]:
+        assert 0.1 < move["outage_seconds"] <= move["outage_seconds_dns_only"] < 8
+        assert set(move["stages"]) == {"drain", "move", "reconnect"}
+        assert all(value is not None for value in move["stages"].values())
+    assert report["outage_seconds"] == max(move["outage_seconds"] for move in report["moves"])
+    assert [epoch["region"] for epoch in report["epochs"]] == ["us-east-1", "us-west-2", "us-east-1"]
+    assert (report["lost_acked"], report["orphans"]) == (0, [])
+
+
+def test_a_switchover_that_leaves_something_behind_is_invalid(standin, tmp_path):
+    standin("loses what is on its way", accept_s=1, recover_s=5)
+    exit_code, report = drill(tmp_path, "switchover")
+    assert (exit_code, report["verdict"]) == (1, "invalid")
+    assert "acked_missing" in kinds(report)
+
+
+def test_the_way_home_is_closed_until_the_lost_are_accounted_for(standin, tmp_path):
+    exit_code, report = drill(tmp_path, "failback")
+    assert (exit_code, report["verdict"], report["findings"]) == (0, "valid", [])
+    assert [move["kind"] for move in report["moves"]] == ["region-loss", "failback"]
+    assert [epoch["region"] for epoch in report["epochs"]] == ["us-east-1", "us-west-2", "us-east-1"]
+    assert len(report["refusals"]) == (2 if report["orphans"] else 1)
+    assert {refusal["exit_code"] for refusal in report["refusals"]} == {1}
+    assert "farshore reconcile" in report["refusals"][0]["reason"]
+
+
+def test_a_way_home_that_is_open_too_early_is_invalid(standin, tmp_path):
+    standin("forgets the lost")
+    exit_code, report = drill(tmp_path, "failback")
+    assert (exit_code, report["verdict"]) == (1, "invalid")
+    assert "not_refused" in kinds(report)
 
 
 def test_what_the_lab_refuses_is_wrong_use(standin, tmp_path):

@@ -1,9 +1,12 @@
 """What a scenario asks for, and what the monitor makes of histories while they grow."""
 
+import json
 from types import SimpleNamespace
 
 import pytest
+from typer.testing import CliRunner
 
+from farshore.cli.app import app
 from farshore.drill import scenarios
 from farshore.drill.errors import DrillUsageError
 from farshore.drill.events import Meta
@@ -138,3 +141,13 @@ def test_a_client_is_served_again_when_another_region_acknowledges_what_it_asked
     ack(west, "us-west-2")
     monitor.poll()
     assert monitor.unserved_since(fault, "us-east-1") == []
+
+
+def test_each_scenario_is_explained_in_a_line():
+    shown = CliRunner().invoke(app, ["drill", "--list"])
+    assert shown.exit_code == 0
+    lines = shown.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == list(scenarios.SCENARIOS)
+    assert all(len(line.split()) > 6 for line in lines)
+    listed = json.loads(CliRunner().invoke(app, ["drill", "--list", "--json"]).stdout)
+    assert listed == {name: scenario.summary for name, scenario in scenarios.SCENARIOS.items()}

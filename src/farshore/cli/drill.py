@@ -1,17 +1,19 @@
 """farshore drill: break something on purpose, and prove what survived."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from farshore.cli.output import reported
+from farshore.cli.output import out, reported
 from farshore.core.errors import UsageError
 
 
 def drill(
-    scenario: Annotated[str, typer.Argument(help="What to break.")] = "region-loss",
+    scenario: Annotated[str, typer.Argument(help="What to do; --list explains each.")] = "region-loss",
     *,
+    list_them: Annotated[bool, typer.Option("--list", help="Explain each scenario in a line.")] = False,
     profile: Annotated[str, typer.Option("--profile", help="fast or aws.")] = "fast",
     cadence: Annotated[
         int, typer.Option("--cadence", help="How many times faster AWS's own evaluation loops run.")
@@ -31,11 +33,17 @@ def drill(
         bool, typer.Option("--json", help="Print report.json on standard output, progress on standard error.")
     ] = False,
 ) -> None:
-    """Lose a region under load and prove what survived. Exit 0 valid, 1 invalid, 2 wrong use, 3 unknown."""
+    """Lose a region, or move the writer, under load, and prove what survived.
+
+    Exit 0 valid, 1 invalid, 2 wrong use, 3 unknown.
+    """
     from farshore.drill.errors import DrillUsageError
     from farshore.drill.options import DrillOptions
     from farshore.drill.run import run_drill
 
+    if list_them:
+        _list(as_json=as_json)
+        return
     with reported():
         try:
             options = DrillOptions(scenario, profile, cadence, seed, report, postgres, ttl, as_json)
@@ -43,3 +51,14 @@ def drill(
         except DrillUsageError as error:
             raise UsageError(str(error)) from error
     raise typer.Exit(exit_code)
+
+
+def _list(*, as_json: bool) -> None:
+    from farshore.drill.scenarios import SCENARIOS
+
+    if as_json:
+        print(json.dumps({name: scenario.summary for name, scenario in SCENARIOS.items()}))
+        return
+    width = max(map(len, SCENARIOS))
+    for name, scenario in SCENARIOS.items():
+        out.print(f"{name:<{width}}  {scenario.summary}", markup=False)

@@ -145,7 +145,7 @@ class Course:
         """Ask for a move that the product has to refuse; CommandError when it does not."""
         request = self._while_watching(
             lambda: asking.refused(
-                self.lab, verb, naming=naming, within_s=self._pace.accept_s, end_s=self._pace.recover_s,
+                self.lab, verb, naming=naming, within_s=self._pace.accept_s, end_s=self._pace.move_s,
                 say=self._progress.say,
             )
         )  # fmt: skip
@@ -165,7 +165,7 @@ class Course:
         self._progress.say(f"farshore {verb}: the writer moves from {source} to {target}", style="bold")
         fault = self._while_watching(
             lambda: asking.move(
-                self.lab, verb, source, target, accept_s=self._pace.accept_s, end_s=self._pace.recover_s,
+                self.lab, verb, source, target, accept_s=self._pace.accept_s, end_s=self._pace.move_s,
                 say=self._progress.say,
             )
         )  # fmt: skip

@@ -22,7 +22,7 @@ class Move:
     """What a fault did: `target` is the first other region to confirm anything after it, None if none did.
 
     Outages are the longest stretches without an acknowledgement that ended after the fault and began before the
-    next one; clients that died with their region before are left out.
+    next one, to the clients that were there when it happened and did not die of it.
     """
 
     fault: Fault
@@ -46,7 +46,7 @@ def moves(
     for fault, until in with_ends(faults):
         seen = [ack for ack in acks if until is None or ack.returned < until]
         told = [event for event in journal if until is None or _before(event, until, unix_offset_ns)]
-        alive = _alive(operations, faults, until or end)
+        clients = _witnesses(operations, faults, fault)
         staged: Sequence[Stage] = ()
         if unix_offset_ns is not None:
             staged = _staged(told, seen, fault, unix_offset_ns=unix_offset_ns)
@@ -54,8 +54,8 @@ def moves(
             Move(
                 fault=fault,
                 target=_target(seen, fault),
-                aware=_outages(alive["aware"], "aware", seen, fault, until or end),
-                dns_only=_outages(alive["plain"], "plain", seen, fault, until or end),
+                aware=_outages(clients["aware"], "aware", seen, fault, until or end),
+                dns_only=_outages(clients["plain"], "plain", seen, fault, until or end),
                 stages=staged,
             )
         )
@@ -82,17 +82,18 @@ def _target(acks: Sequence[Ack], fault: Fault) -> str | None:
     return first.region if first else None
 
 
-def _alive(operations: Operations, faults: Sequence[Fault], until: int) -> Mapping[Kind, list[str]]:
-    """The clients by kind that had not died with their region by `until`."""
+def _witnesses(operations: Operations, faults: Sequence[Fault], fault: Fault) -> Mapping[Kind, list[str]]:
+    """The clients by kind that had begun before the fault, and had not died with their region by then or by it."""
     began: dict[str, int] = {}
     for attempt in operations.attempts():
         began[attempt.client] = min(began.get(attempt.client, attempt.invoke.t), attempt.invoke.t)
-    alive: dict[Kind, list[str]] = {"aware": [], "plain": []}
+    found: dict[Kind, list[str]] = {"aware": [], "plain": []}
     for meta in operations.metas:
-        deaths = [fault.at for fault in faults if fault.dead_region == meta.view and fault.at < until]
-        if not any(began.get(meta.client, 0) < at for at in deaths):
-            alive[meta.kind].append(meta.client)
-    return alive
+        deaths = [other.at for other in faults if other.dead_region == meta.view and other.at <= fault.at]
+        first = began.get(meta.client)
+        if first is not None and first < fault.at and not any(first < at for at in deaths):
+            found[meta.kind].append(meta.client)
+    return found
 
 
 def _outages(clients: Sequence[str], kind: Kind, acks: Sequence[Ack], fault: Fault, until: int) -> Outages:

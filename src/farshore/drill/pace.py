@@ -13,7 +13,8 @@ class Pace:
     steady_s, after_s        load before the first fault, and after everyone is served again
     warm_up_s, recover_s     the longest wait for the first acknowledgements, and for the first after a fault
     orphans_s                the longest wait for the product's complete list of orphans
-    accept_s                 the longest time to go on asking for a move that the product refuses for now
+    accept_s, move_s         the longest time to go on asking for a move that the product refuses for now, and
+                             the longest wait for the end of one
     """
 
     deadline_s: float
@@ -24,11 +25,22 @@ class Pace:
     recover_s: float
     orphans_s: float
     accept_s: float = 90
+    move_s: float = 60
 
 
 PACES = {
     "fast": Pace(2.0, 1.0, steady_s=6, after_s=3, warm_up_s=30, recover_s=60, orphans_s=90),
-    "aws": Pace(5.0, 2.0, steady_s=20, after_s=15, warm_up_s=60, recover_s=600, orphans_s=180, accept_s=300),
+    "aws": Pace(
+        5.0,
+        2.0,
+        steady_s=20,
+        after_s=15,
+        warm_up_s=60,
+        recover_s=600,
+        orphans_s=180,
+        accept_s=300,
+        move_s=600,
+    ),
 }
 
 
