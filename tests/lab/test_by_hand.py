@@ -74,7 +74,7 @@ def test_awss_word_about_a_healthy_region_moves_nothing(lab):
         wait_for("a first write", home.confirmed)
         running = loops(lab)
         lab.fault("health", HOME)
-        heard = wait_for("both regions hear of it", lambda: len(opinions(lab)) == 2 and opinions(lab))
+        heard = wait_for("both regions hear of it", lambda: len(opinions(lab)) == 2 and opinions(lab), 60)
         told_at = time.monotonic()
         wait_for("a controller is woken in each region", lambda: not running & loops(lab))
         wait_for("two leases pass", lambda: home.confirmed(told_at + 2 * LEASE_S))

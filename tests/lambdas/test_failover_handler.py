@@ -11,7 +11,7 @@ from cloudkit import HOME, OUTSIDE, STANDBY, Links, authority_table, client, mak
 
 from farshore.aws.opinions import Opinions
 from farshore.core.authority import Authority, Event, Phase
-from farshore.core.errors import UsageError
+from farshore.core.errors import UnknownOutcomeError, UsageError
 from farshore.core.facts import GlobalCluster
 from farshore.core.profile import FAST
 from farshore.lab.cloud.service_events import health_event
@@ -199,6 +199,22 @@ def test_an_event_of_somebody_elses_is_nothing(workshop, cloud):
     assert failover.handler(event, CONTEXT) == {"opinion": False}
     assert failover.handler({"detail-type": "x", "move": "failover"}, CONTEXT) == {"opinion": False}
     assert opinions(workshop, cloud) == known
+
+
+def test_an_opinion_is_written_again_when_nobody_answered(workshop, cloud, monkeypatch):
+    put, tried = Opinions.put, []
+
+    def first_fails(self, opinion):
+        tried.append(opinion)
+        if len(tried) == 1:
+            raise UnknownOutcomeError("no answer")
+        put(self, opinion)
+
+    monkeypatch.setattr(Opinions, "put", first_fails)
+    assert failover.handler(HEALTH, CONTEXT) == {"opinion": True, "kept": True}
+    assert len(tried) == 2
+    monkeypatch.setattr(failover, "PUT_TRIES", 0)
+    assert failover.handler(HEALTH, CONTEXT) == {"opinion": True, "kept": False}
 
 
 def test_the_monitors_page_is_read_past_an_opinion(workshop):

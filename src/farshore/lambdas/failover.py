@@ -23,6 +23,7 @@ from farshore.workshop import Workshop
 
 MOVES = ("switchover", "failover", "failback")
 ANY_LOSS = "unknown"
+PUT_TRIES = 3
 _KNOWN = {"move", "target", "ticket", "accept_loss_ms", "requested_by", "reason"}
 
 
@@ -153,7 +154,7 @@ def _refused(reason: str, next_step: str) -> dict[str, object]:
 
 
 def _hear(workshop: Workshop, event: Mapping[str, Any]) -> dict[str, object]:
-    """Write it down and go: late news is worth nothing, so nothing is tried again."""
+    """Write it down and go: late news is worth little, so it is tried some times and then only logged."""
     settings, now = workshop.settings, workshop.clock.now()
     opinion = opinion_in(event, settings.region, now.wall_ms)
     if opinion is None:
@@ -168,9 +169,12 @@ def _hear(workshop: Workshop, event: Mapping[str, Any]) -> dict[str, object]:
         region=opinion.region,
     )
     dynamodb = client("dynamodb", settings.region, timeout_ms=settings.profile.table_timeout_ms)
-    try:
-        Opinions(dynamodb, settings.names.authority_table, settings.names.global_cluster).put(opinion)
-    except UnknownOutcomeError as error:
-        log("opinion-not-kept", error=str(error))
-        return {"opinion": True, "kept": False}
-    return {"opinion": True, "kept": True}
+    opinions = Opinions(dynamodb, settings.names.authority_table, settings.names.global_cluster)
+    for _ in range(PUT_TRIES):
+        try:
+            opinions.put(opinion)
+        except UnknownOutcomeError as error:
+            log("opinion-not-kept", error=str(error))
+        else:
+            return {"opinion": True, "kept": True}
+    return {"opinion": True, "kept": False}
