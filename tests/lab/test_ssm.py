@@ -272,3 +272,26 @@ def test_starting_takes_the_runbook_and_the_passing_of_its_role(ssm, cloud):
     done = ended(starter, start(starter, Move="x"))
     assert done["AutomationExecutionStatus"] == "Success"
     assert done["ExecutedBy"].endswith("assumed-role/both/op")
+
+
+def test_a_document_can_be_read_before_it_is_carried_out(ssm):
+    create(ssm, REQUEST)
+    assert json.loads(ssm.get_document(Name="move")["Content"]) == REQUEST
+    described = ssm.describe_document(Name="move")["Document"]
+    assert (described["DocumentType"], described["SchemaVersion"]) == ("Automation", "0.3")
+    assert {one["Name"]: one.get("DefaultValue") for one in described["Parameters"]} == {
+        "Move": None,
+        "Ticket": "T-1",
+    }
+    with pytest.raises(ClientError) as unknown:
+        start(ssm, "nothing", Move="x")
+    assert unknown.value.response["Error"]["Code"] == "AutomationDefinitionNotFoundException"
+
+
+def test_commands_for_servers_are_not_in_the_lab(ssm):
+    with pytest.raises(ClientError) as refused:
+        ssm.send_command(DocumentName="AWS-RunShellScript", InstanceIds=["i-1"])
+    assert refused.value.response["Error"]["Code"] == "NotInTheLab"
+    with pytest.raises(ClientError) as refused:
+        ssm.create_document(Name="c", Content=json.dumps(REQUEST), DocumentType="Command")
+    assert refused.value.response["Error"]["Code"] == "NotInTheLab"
