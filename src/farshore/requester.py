@@ -81,7 +81,7 @@ class Requester:
     def follow(self, since: Authority, limit_ms: int) -> Iterator[Authority]:
         """The record at each change of its story, until nothing moves any more or `limit_ms` have passed.
 
-        The last one given is at rest (HELD, no request without a reply) or the last one seen.
+        The last one given is at rest (HELD, and no approved failover yet to come) or the last one seen.
         """
         give_up_ms = self.clock.now().mono_ms + limit_ms
         told = since.last_event.version
@@ -94,6 +94,10 @@ class Requester:
             if record.last_event.version != told:
                 told = record.last_event.version
                 yield record
-            if record.phase is Phase.HELD and record.quiet is None:
+            if record.phase is Phase.HELD and not _is_approved(record):
                 return
             self.clock.sleep(POLL_MS)
+
+
+def _is_approved(record: Authority) -> bool:
+    return record.proposal is not None and record.proposal.approval is not None

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from farshore.core import health
 from farshore.core.authority import (
+    PLANNED,
     Aftermath,
     Authority,
     Basis,
@@ -166,12 +167,21 @@ def _open_until_ms(view: View) -> int:
 
 
 def _quiet(view: View) -> Quiet | None:
-    until_ms, now_ms, before = _open_until_ms(view), view.now.wall_ms, view.record.quiet
-    intent = view.plan.intent
-    if intent is None or until_ms <= now_ms:
-        return before if before is not None and before.until_ms > now_ms else None
+    until_ms, before, intent = _open_until_ms(view), _still_open(view), view.plan.intent
+    if intent is None or until_ms <= view.now.wall_ms:
+        return before
     earlier_ms = max(intent.open_until_ms, before.until_ms if before is not None else 0)
     return Quiet(view.record.epoch, intent.attempt, view.plan.target, until_ms, earlier_ms)
+
+
+def _still_open(view: View) -> Quiet | None:
+    quiet = view.record.quiet
+    return quiet if quiet is not None and quiet.until_ms > view.now.wall_ms else None
+
+
+def _is_consumed(plan: Plan) -> bool:
+    """A switchover asked for once has arrived when its effect is seen: it cannot arrive again, replied to or not."""
+    return plan.kind in PLANNED and plan.intent is not None and plan.intent.attempt == 1
 
 
 def held_by_target(view: View) -> Authority:
@@ -188,7 +198,7 @@ def held_by_target(view: View) -> Authority:
         degraded=parted,
         lag_ms=None,
         writes_per_s=None,
-        quiet=_quiet(view),
+        quiet=_still_open(view) if _is_consumed(plan) else _quiet(view),
         aftermaths=_accounts(view, unplanned=unplanned),
     )
 
