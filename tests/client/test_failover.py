@@ -70,6 +70,7 @@ def test_the_deadline_holds_when_commit_is_sent_into_silence(shell, servers, nam
     assert seconds < 1.15
 
 
+@only_threads
 def test_a_silent_name_server_does_not_stop_a_client_that_knows_the_endpoints(shell, servers, names):
     with shell(settings(servers, names)) as client:
         assert client.transact(pay(uuid.uuid4())).status == "ok"
@@ -133,6 +134,7 @@ def test_the_new_writer_is_found_without_any_name_server(shell, doomed_servers, 
     assert (outcome.status, outcome.region) == ("ok", STANDBY)
 
 
+@only_threads
 def test_a_transaction_caught_by_the_promotion_ends_on_the_new_writer(shell, doomed_servers, names):
     key = uuid.uuid4()
     with shell(settings(doomed_servers, names)) as client:
@@ -155,6 +157,7 @@ def test_a_transaction_caught_by_the_promotion_ends_on_the_new_writer(shell, doo
     assert (rows(doomed_servers.home, key), rows(doomed_servers.standby, key)) == (0, 1)
 
 
+@only_threads
 def test_dns_decides_where_a_new_client_looks_first(shell, servers, names, hole):
     names.aliases[WRITER_NAME] = NAMES[HOME]
     with shell(settings(servers, names, standby_port=hole, attempt_s=2)) as client:

@@ -1,5 +1,6 @@
 """Transactions against a real writer: how they end, and what is in the database afterwards. Both clients."""
 
+import asyncio
 import threading
 import time
 import uuid
@@ -7,6 +8,7 @@ import uuid
 import psycopg
 import pytest
 from payments import connections, keyed, pay, rows, settings
+from shells import Tasks
 
 from farshore.client import AlreadyAppliedError, Key, Target, WorkError
 from two_servers import HOME, PASSWORD, WRITER_NAME, Relay
@@ -235,6 +237,22 @@ def test_a_commit_nobody_waits_for_is_not_cancelled(client, servers):
     outcome = client.transact(lambda ask: ask.run("INSERT INTO slow VALUES (2)"), deadline_s=0.5)
     assert outcome.status == "unknown"
     assert eventually(lambda: servers.home.sql("SELECT count(*) FROM slow") == [(1,)]), "it committed later"
+
+
+def test_a_cancelled_call_ends_its_statement_and_leaves_the_client_usable(servers, names):
+    async def flow(client):
+        work = client.transact(lambda session: session.execute("SELECT pg_sleep(22)"), deadline_s=20)
+        call = asyncio.create_task(work)
+        running = lambda: connections(servers.home, active="pg_sleep(22)") == 1  # noqa: E731
+        assert await asyncio.to_thread(eventually, running)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+
+    with Tasks(settings(servers, names, attempt_s=20)) as shell:
+        shell.run(flow(shell.client))
+        assert eventually(lambda: connections(servers.home, active="pg_sleep(22)") == 0)
+        assert shell.transact(pay(uuid.uuid4()), deadline_s=3).status == "ok"
 
 
 def busy(client, tasks):
