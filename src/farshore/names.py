@@ -61,6 +61,9 @@ class Names:
     def rotation_function(self, region: str) -> str:
         return f"{self.side(region)}-rotation-function-{self.suffix}"
 
+    def authority_function(self, region: str) -> str:
+        return f"{self.side(region)}-authority-function-{self.suffix}"
+
     def failover_function(self, region: str) -> str:
         return f"{self.side(region)}-failover-function-{self.suffix}"
 

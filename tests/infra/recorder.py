@@ -137,6 +137,7 @@ class _Answers(mocks.Mocks):
             "arn": _arn(kind, region, named),
             "name": named,
             "keyId": f"key-{named}",
+            "functionUrl": f"https://{inputs.get('functionName')}.lambda-url.{region}.on.aws/",
             "zoneId": "Z0123456789",
             "prefixListId": "pl-02cd2c6b",
             "endpoint": f"{named}.cluster-abc.{region}.rds.amazonaws.com",

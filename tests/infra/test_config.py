@@ -99,7 +99,7 @@ def test_lists_arrive_as_json_and_numbers_as_text():
         ({"lossBudgetMs": "5000"}, "lossBudgetMs = 5000", "a budget of 22000 or more"),
         ({"environment": "staging"}, 'environment = "staging"', "test or production"),
         ({"mode": "yes"}, 'mode = "yes"', "auto, approve or manual"),
-        ({"dnsTrigger": "https"}, 'dnsTrigger = "https"', "reserved"),
+        ({"dnsTrigger": "object"}, 'dnsTrigger = "object"', "metric, or https"),
         ({"port": "99"}, 'port = "99"', "1150 to 65535"),
         ({"accountId": "12"}, 'accountId = "12"', "12 digits"),
         ({"trustedAccounts": '["12"]'}, "trustedAccounts = '12'", "12 digits"),

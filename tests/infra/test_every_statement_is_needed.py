@@ -17,6 +17,7 @@ from farshore.infra.permissions import ANY_RESOURCE
 from farshore.lab.cloud.policy import Outcome, evaluate, parse
 from infra.recorder import ACCOUNT, EVERYTHING, ROOT, recorded
 
+ALL = (*EVERYTHING, ("dnsTrigger", "https"))
 SIDES = {"primary": "us-east-1", "secondary": "us-west-2"}
 JOURNAL = "src/farshore/aws/journal.py"
 EVENTS = "src/farshore/aws/events.py"
@@ -47,6 +48,7 @@ BUS = "arn:aws:events:{region}:{account}:event-bus/default"
 LETTERS = "arn:aws:sqs:{region}:{account}:{side}-dead-letters-demo"
 INTERFACE = "arn:aws:ec2:{region}:{account}:network-interface/eni-1"
 FLOW_GROUP = "arn:aws:logs:{region}:{account}:log-group:/farshore/{side}-vpc-demo/flow"
+PUBLIC_LOG = "arn:aws:logs:{region}:{account}:log-group:/aws/lambda/{side}-authority-function-demo"
 ALARM = "arn:aws:cloudwatch:{region}:{account}:alarm:{side}-lag-alarm-demo"
 FAILOVER_FUNCTION = "arn:aws:lambda:{region}:{account}:function:{side}-failover-function-demo"
 MONITOR = "arn:aws:lambda:{region}:{account}:function:{side}-monitor-function-demo"
@@ -93,6 +95,7 @@ LOOPS, CONTROLLER, MONITORS = (
 )
 ROTATOR, FUNCTIONS, FLOW = "{side}-rotation-role-demo", "{side}-[mcr]*-role-demo", "{side}-flow-log-role-demo"
 FAILOVER, AUTOMATION = "{side}-failover-role-demo", "{side}-automation-role-demo"
+PUBLIC = "{side}-authority-role-demo"
 RUNNING = (FUNCTIONS, FAILOVER)
 OPERATIONS = "dr-operations-role-demo"
 CALLS = [
@@ -227,6 +230,11 @@ CALLS = [
         Call(FLOW, f"logs:{action}", (FLOW_GROUP,), aws(FLOW_LOGS))
         for action in ("CreateLogGroup", "DescribeLogStreams")
     ),
+    Call(PUBLIC, "dynamodb:Query", (TABLE,), ("src/farshore/lambdas/authority.py", "journal.read()")),
+    *(
+        Call(PUBLIC, f"logs:{action}", (f"{PUBLIC_LOG}:log-stream:[$LATEST]0123",), aws(LAMBDA_LOGS))
+        for action in ("CreateLogStream", "PutLogEvents")
+    ),
     Call(FLOW, "logs:DescribeLogGroups", ("arn:aws:logs:{region}:{account}:log-group:*",), aws(FLOW_LOGS)),
     Call(
         OPERATIONS,
@@ -311,6 +319,9 @@ NEAR_MISSES = [
     (CONTROLLER, "events:PutEvents", "arn:aws:events:{region}:{account}:event-bus/other", {}),
     (MONITORS, "events:PutEvents", BUS, {}),
     (MONITORS, "sns:Publish", "arn:aws:sns:{region}:{account}:somebody-elses", {}),
+    (PUBLIC, "dynamodb:PutItem", TABLE, {}),
+    (PUBLIC, "secretsmanager:GetSecretValue", CONTROLLER_SECRET, {}),
+    (PUBLIC, "ec2:CreateNetworkInterface", INTERFACE, {}),
     (MONITORS, "kms:GenerateDataKey", ALERTS_KEY, {}),
     (FLOW, "logs:CreateLogGroup", "arn:aws:logs:{region}:{account}:log-group:other", {}),
     (LOOPS, "kms:Decrypt", KEY, {"kms:viaservice": "s3.{region}.amazonaws.com"}),
@@ -375,7 +386,7 @@ WILDCARDS = {
 def policies() -> dict[str, list[dict]]:
     """The statements of every role's policies, by role name."""
     found: dict[str, list[dict]] = {}
-    for policy in recorded(*EVERYTHING).of("RolePolicy"):
+    for policy in recorded(*ALL).of("RolePolicy"):
         found.setdefault(policy.inputs["role"], []).extend(policy.document()["Statement"])
     return found
 
@@ -423,7 +434,7 @@ def denied(role: str, statements: list[dict]) -> list[Asked]:
 
 
 def test_the_roles_are_those_of_the_program():
-    assert set(POLICIES) == {role.inputs["name"] for role in recorded(*EVERYTHING).of("Role")}
+    assert set(POLICIES) == {role.inputs["name"] for role in recorded(*ALL).of("Role")}
     assert len(STATEMENTS) == len(set(STATEMENTS)) > 50
     for call in CALLS:
         roles = {role for role, side in product(POLICIES, SIDES) if fnmatchcase(role, filled(call.who, side))}

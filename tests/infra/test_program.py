@@ -233,6 +233,48 @@ def test_failover_records_follow_calculated_checks_with_real_children(plain):
     assert records["SECONDARY"].inputs["records"][0].startswith("secondary-aurora-cluster-demo.")
 
 
+def test_nothing_is_public_unless_it_is_chosen(plain):
+    assert plain.of("FunctionUrl") == []
+    assert {check.inputs["type"] for check in plain.of("HealthCheck")} == {"CLOUDWATCH_METRIC", "CALCULATED"}
+    assert "*" not in {permission.inputs["principal"] for permission in plain.of("Permission")}
+
+
+def test_the_https_trigger_asks_each_region_whether_authority_is_home_or_away():
+    chosen = recorded(("dnsTrigger", "https"))
+    checks = {check.name.removeprefix("farshore-dns-"): check.inputs for check in chosen.of("HealthCheck")}
+    for region in REGIONS:
+        side = SIDES[region]
+        (url,) = in_region(chosen.of("FunctionUrl"), region)
+        assert url.inputs["authorizationType"] == "NONE"
+        home, away = checks[f"{side}-home"], checks[f"{side}-away"]
+        assert (home["resourcePath"], home.get("invertHealthcheck", False)) == ("/home", False)
+        assert (away["resourcePath"], away["invertHealthcheck"]) == ("/away", True)
+        for check in (home, away):
+            assert (check["type"], check["port"], check["enableSni"]) == ("HTTPS", 443, True)
+            assert (check["requestInterval"], check["failureThreshold"]) == (10, 3)
+            assert check["fqdn"] == f"{url.inputs['functionName']}.lambda-url.{region}.on.aws"
+        assert checks[f"{side}-lastknownstatus"]["type"] == "CLOUDWATCH_METRIC"
+    for parent in ("primary-check", "secondary-check"):
+        assert len(set(checks[parent]["childHealthchecks"])) == 6
+        assert checks[parent]["childHealthThreshold"] == 4
+
+
+def test_the_public_endpoint_is_small_alone_and_outside_of_the_vpc():
+    chosen = recorded(("dnsTrigger", "https"))
+    functions = [f for f in chosen.of("Function") if "authority" in f.inputs["name"]]
+    assert tuple(f.region for f in functions) == REGIONS
+    for function in functions:
+        assert "vpcConfig" not in function.inputs
+        assert function.inputs["handler"] == "farshore.lambdas.authority.handler"
+        assert function.inputs["reservedConcurrentExecutions"] == 10
+        permissions = [p.inputs for p in chosen.of("Permission")]
+        opened = [given for given in permissions if given["function"] == function.inputs["name"]]
+        assert {p["action"] for p in opened} == {"lambda:InvokeFunctionUrl", "lambda:InvokeFunction"}
+        assert {p["principal"] for p in opened} == {"*"}
+        (by_url,) = [p for p in opened if p["action"] == "lambda:InvokeFunction"]
+        assert by_url["invokedViaFunctionUrl"] is True
+
+
 def test_a_health_checks_alarm_is_one_plain_metric(plain):
     for alarm in [a for a in plain.of("MetricAlarm") if a.name.endswith("-authority")]:
         inputs = alarm.inputs

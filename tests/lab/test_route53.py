@@ -121,6 +121,75 @@ def test_dns_never_flips_back_by_itself(silence):
         assert health.healthy("standby")
 
 
+# With the https trigger four of the six children ask the endpoints: a silent one fails /home and passes the inverted
+# /away, which is what missing data do to the checks set to Unhealthy and Healthy.
+HTTPS_TABLE = [
+    # what the endpoints say, how many LastKnownStatus children say home, answer
+    *[("hh", known, HOME) for known in (0, 1, 2)],
+    *[(said, known, STANDBY) for said in ("ww", "wm", "mw") for known in (0, 1, 2)],
+    *[(said, known, HOME if known else STANDBY) for said in ("hm", "mh") for known in (0, 1, 2)],
+    *[(said, known, HOME if known == 2 else STANDBY) for said in ("hw", "wh", "mm") for known in (0, 1, 2)],
+]
+
+
+def https_checks():
+    """The stack's children: two per region on what its endpoint says, one on its metric."""
+    kinds = (
+        ("https", Insufficient.HEALTHY),
+        ("https", Insufficient.UNHEALTHY),
+        ("metric", Insufficient.LAST_KNOWN),
+    )
+    children = {
+        f"{region} {insufficient}": Check(
+            CLOUDWATCH_METRIC, alarm=(region, source), insufficient=insufficient
+        )
+        for region in (HOME, STANDBY)
+        for source, insufficient in kinds
+    }
+    parent = {"children": tuple(children), "threshold": 4}
+    return {
+        **children,
+        "home": Check(CALCULATED, **parent),
+        "standby": Check(CALCULATED, inverted=True, **parent),
+    }
+
+
+def hear_both(endpoints, metrics):
+    return lambda region, source: hear(endpoints if source == "https" else metrics)(region, source)
+
+
+@pytest.mark.parametrize(("said", "known", "answer"), HTTPS_TABLE)
+def test_the_truth_table_of_the_https_trigger(said, known, answer):
+    metrics = {0: "ww", 1: "hw", 2: "hh"}[known]
+    for told in (metrics, "mm"):
+        health = evaluate(https_checks(), hear_both("mm", metrics))
+        health = evaluate(https_checks(), hear_both(said, told), health)
+        assert health.healthy("home") == (answer == HOME)
+        assert health.healthy("home") != health.healthy("standby")
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["mm", "mw", "wm", "ww"]), st.sampled_from(["mm", "mw", "wm", "ww"])),
+        max_size=6,
+    )
+)
+def test_with_the_https_trigger_dns_never_flips_back_by_itself(silence):
+    health = evaluate(https_checks(), hear_both("ww", "ww"))
+    for endpoints, metrics in silence:
+        health = evaluate(https_checks(), hear_both(endpoints, metrics), health)
+        assert health.healthy("standby")
+
+
+@pytest.mark.parametrize("other", ["h", "w", "m"])
+def test_flooding_an_endpoint_moves_nothing(other):
+    """Whoever silences a public endpoint can at most make it a silent one: with both metrics at home, DNS stays home
+    unless the other endpoint says that authority has left."""
+    for said in (f"m{other}", f"{other}m"):
+        health = evaluate(https_checks(), hear_both(said, "hh"))
+        assert health.healthy("home") == (other != "w")
+
+
 def one(check, said=State.OK, others=None, before=NOTHING_KNOWN):
     return evaluate({"it": check, **(others or {})}, lambda *_: said, before).verdicts["it"].healthy
 

@@ -84,6 +84,14 @@ def test_inputs_move_their_rows_only():
     assert usd(given, "Cross-region transfer") == pytest.approx(1.0)
 
 
+def test_a_public_endpoint_is_priced_by_what_the_checkers_ask():
+    chosen = estimate(Assumptions(https_trigger=True))
+    assert usd(chosen, "Route 53 HTTPS option") == pytest.approx(4.0)
+    assert usd(chosen, "Route 53 fast interval") == pytest.approx(4.0)
+    assert usd(chosen, "Public endpoints: requests") == pytest.approx(4 * 1.6 * 2.628 * 0.20)
+    assert what_if(estimate(Assumptions()), "DNS moved by a public HTTPS") == pytest.approx(14.5, abs=0.2)
+
+
 def test_a_faster_profile_costs_calls():
     assert cost.pace(AWS).writes == pytest.approx(2.6)
     assert cost.pace(FAST).writes == pytest.approx(12.0)
@@ -99,7 +107,6 @@ def test_other_choices_change_the_total_by_what_they_leave_out():
     assert what_if(found, "no instance in the standby") == pytest.approx(-2 * 730 * 0.29)
     assert what_if(found, "Aurora Serverless v2") == pytest.approx(4 * 730 * (2 * 0.12 - 0.29))
     assert what_if(found, "backups kept for 1 days") == pytest.approx(-2 * 30 * 0.021)
-    assert what_if(found, "DNS moved by an HTTPS check") == pytest.approx(0.50 + 1.00)
 
 
 @pytest.mark.parametrize(

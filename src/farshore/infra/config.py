@@ -74,7 +74,9 @@ class StackConfig(BaseModel):
     loss_budget_ms: int | None = Field(None, gt=0, description="milliseconds")
 
     record_ttl_s: int = Field(60, ge=1, le=300, description="seconds, 1 to 300")
-    dns_trigger: Literal["metric"] = Field("metric", description="metric; an https trigger is reserved")
+    dns_trigger: Literal["metric", "https"] = Field(
+        "metric", description="metric, or https: a public endpoint in each region says where authority is"
+    )
 
     cpu_percent: int = Field(80, ge=1, le=100, description="percent of CPU at which to alarm")
     storage_budget_gib: int = Field(80, ge=1, le=131072, description="GiB of volume that are paid for")

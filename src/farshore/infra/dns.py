@@ -2,11 +2,13 @@
 
 Six CLOUDWATCH_METRIC children, three per region, that differ in what they make of missing data; PRIMARY is healthy
 with four of them or more, SECONDARY is its inverse, so exactly one is healthy. Nothing here is called during a
-failover: checks and answers are data plane.
+failover: checks and answers are data plane. With the https trigger four of the six ask the regions' public endpoints
+instead: a silent endpoint fails the one and passes the other, as missing data do.
 https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/dns-failover-determining-health-of-endpoints.html
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import pulumi
 import pulumi_aws as aws
@@ -19,6 +21,7 @@ from farshore.infra.site import Site, tagged
 PERIOD_S = 60
 HOME_THRESHOLD = 4
 INSUFFICIENT = ("Healthy", "Unhealthy", "LastKnownStatus")
+HTTPS_INTERVAL_S, HTTPS_FAILURES = 10, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +33,12 @@ class DnsSide:
 
 @dataclass(frozen=True, slots=True)
 class WriterNameArgs:
+    """`beacons`: by region the host of its public endpoint; none without the https trigger."""
+
     home: DnsSide
     standby: DnsSide
     ttl_s: int
+    beacons: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
 
 
 class WriterName(pulumi.ComponentResource):
@@ -41,7 +47,7 @@ class WriterName(pulumi.ComponentResource):
         self._name, self._args = name, args
         self.alarms = {side.site.region: self._alarm(side.site) for side in (args.home, args.standby)}
         children = [
-            self._child(side.site, insufficient)
+            self._child(side.site, insufficient, args.beacons.get(side.site.region))
             for side in (args.home, args.standby)
             for insufficient in INSUFFICIENT
         ]
@@ -73,7 +79,34 @@ class WriterName(pulumi.ComponentResource):
             opts=site.options(self),
         )
 
-    def _child(self, site: Site, insufficient: str) -> aws.route53.HealthCheck:
+    def _child(
+        self, site: Site, insufficient: str, beacon: pulumi.Input[str] | None
+    ) -> aws.route53.HealthCheck:
+        if beacon is not None and insufficient != "LastKnownStatus":
+            return self._asking(site, beacon, is_away=insufficient == "Healthy")
+        return self._watching(site, insufficient)
+
+    def _asking(self, site: Site, beacon: pulumi.Input[str], *, is_away: bool) -> aws.route53.HealthCheck:
+        """Healthy while the endpoint says home; or, inverted, unless it says away.
+
+        https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/health-checks-creating-values.html
+        """
+        path = "away" if is_away else "home"
+        return aws.route53.HealthCheck(
+            f"{self._name}-{site.side}-{path}",
+            type="HTTPS",
+            fqdn=beacon,
+            port=443,
+            resource_path=f"/{path}",
+            enable_sni=True,
+            request_interval=HTTPS_INTERVAL_S,
+            failure_threshold=HTTPS_FAILURES,
+            invert_healthcheck=is_away,
+            tags=tagged(site.names.health_check(site.region, f"authority-{path}")),
+            opts=site.options(self),
+        )
+
+    def _watching(self, site: Site, insufficient: str) -> aws.route53.HealthCheck:
         """A check copies its alarm's settings when it is made; `triggers` has it read them again after a change."""
         check_name = site.names.health_check(site.region, f"authority-{insufficient.lower()}")
         return aws.route53.HealthCheck(

@@ -4,8 +4,9 @@ import pulumi
 import pulumi_aws as aws
 
 from farshore.infra import engine
-from farshore.infra.artifact import warn_if_foreign
+from farshore.infra.artifact import archive, warn_if_foreign
 from farshore.infra.authority import AuthorityArgs, AuthorityTable
+from farshore.infra.beacon import Beacon, BeaconArgs
 from farshore.infra.config import StackConfig
 from farshore.infra.credentials import Credentials, CredentialsArgs
 from farshore.infra.database import DatabaseArgs, DatabaseSide, GlobalDatabase
@@ -54,6 +55,7 @@ class Farshore(pulumi.ComponentResource):
                 home=DnsSide(home.site, home.network, database.home),
                 standby=DnsSide(standby.site, standby.network, database.standby),
                 ttl_s=config.record_ttl_s,
+                beacons=self._beacons((home, standby), authority),
             ),
             self._inside,
         )
@@ -122,6 +124,27 @@ class Farshore(pulumi.ComponentResource):
             Site(config.names, region, provider, account) for region, provider in providers.items()
         )
         return home, standby
+
+    def _beacons(
+        self, regions: tuple[Region, Region], authority: AuthorityTable
+    ) -> dict[str, pulumi.Output[str]]:
+        """By region the host that says in public where authority is; nothing unless it is asked for."""
+        if self._config.dns_trigger != "https":
+            return {}
+        return {
+            region.site.region: Beacon(
+                f"{self._name}-{region.site.side}-beacon",
+                BeaconArgs(
+                    site=region.site,
+                    keys=region.keys,
+                    code=archive(self._config.rds_ca_file),
+                    table_arn=authority.arn(region.site.region),
+                    log_retention_days=self._config.log_retention_days,
+                ),
+                self._inside,
+            ).host
+            for region in regions
+        }
 
     def _region(self, site: Site) -> Region:
         config = self._config

@@ -17,6 +17,8 @@ HOURS = 730.0
 SECONDS = HOURS * 3600
 REGIONS = 2
 SEED_TOTAL = "$1,400-1,600"
+ASKING_CHECKS, CHECKERS, HTTPS_INTERVAL_S = 4, 16, 10
+ANSWER_S, ENDPOINT_MB = 0.03, 128
 READ_UNITS_PER_LOOK = 1
 """One look at authority, observations and presences stays below 4 KB."""
 COPIES = 3
@@ -222,11 +224,26 @@ def _network(given: Assumptions, has: Inventory) -> Iterator[Line]:
         "Route 53 health checks", has.health_checks, rates.HEALTH_CHECK, "parents and children", "$1.00"
     )
     if given.https_trigger:
-        note = "an object in the standby region, watched over HTTPS"
-        yield Line("Route 53 HTTPS check", 1, rates.HEALTH_CHECK, note)
-        yield Line("Route 53 HTTPS option", 1, rates.HTTPS_CHECK_OPTION)
+        yield from _public_endpoints()
     yield Line("KMS keys", has.keys, rates.KEY, "data and alerts in each region", "$2.00")
     yield Line("Secrets", has.secrets * REGIONS, rates.SECRET, "with a replica of each")
+
+
+def _public_endpoints() -> Iterator[Line]:
+    """Each checker asks at its own pace: with an interval of 10 s more than one question a second and check.
+
+    https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/dns-failover-determining-health-of-endpoints.html
+    """
+    note = "home and away, in each region"
+    yield Line("Route 53 HTTPS option", ASKING_CHECKS, rates.HTTPS_CHECK_OPTION, note)
+    yield Line("Route 53 fast interval", ASKING_CHECKS, rates.FAST_CHECK_OPTION, "10 s")
+    asked = ASKING_CHECKS * CHECKERS / HTTPS_INTERVAL_S * SECONDS
+    note = f"{CHECKERS} checkers and {ASKING_CHECKS} checks, every {HTTPS_INTERVAL_S} s"
+    yield Line("Public endpoints: requests", asked / 1e6, rates.LAMBDA_REQUESTS, note)
+    note = f"{ANSWER_S * 1000:.0f} ms of {ENDPOINT_MB} MB each"
+    yield Line("Public endpoints: compute", asked * ANSWER_S * ENDPOINT_MB / 1024, rates.LAMBDA_SECONDS, note)
+    note = "one consistent read each"
+    yield Line("Public endpoints: authority reads", asked / 1e6, rates.DYNAMODB_READ, note)
 
 
 def _watching(given: Assumptions, has: Inventory) -> Iterator[Line]:
@@ -278,9 +295,9 @@ def _what_ifs(given: Assumptions, has: Inventory) -> Iterator[WhatIf]:
             )
     if not given.https_trigger:
         yield WhatIf(
-            "DNS moved by an HTTPS check on an object in the standby region",
+            "DNS moved by a public HTTPS endpoint in each region (dnsTrigger: https)",
             change(replace(given, https_trigger=True)),
-            "one more object to protect; works without CloudWatch in the lost region",
+            "two public endpoints that say where authority is; DNS follows in half a minute and the TTL",
         )
     other = "fast" if given.profile == "aws" else "aws"
     yield WhatIf(
