@@ -136,11 +136,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length) if length else b""
+        if len(body) < length:
+            # Whoever asked died in mid-sentence: what was said so far is no request.
+            self.close_connection = True
+            return
         request = HttpRequest(
             method=self.command,
             target=self.path,
             headers={name.lower(): value for name, value in self.headers.items()},
-            body=self.rfile.read(length) if length else b"",
+            body=body,
         )
         try:
             answer = self.server.respond(request)
