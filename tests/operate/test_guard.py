@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from farshore.core.errors import RefusedError
+from farshore.core.errors import RefusedError, UsageError
 from farshore.operate import guard
 from two_servers import HOME, pair
 
@@ -52,3 +52,15 @@ def test_installing_on_a_table_in_long_use_gives_up_before_it_holds_up_the_other
         assert time.monotonic() - started < 5
         server.sql("update account set balance = balance + 1 where id = 1")
     assert guard.install(workshop(server), HOME, ["public.account"]).tables == ("account",)
+
+
+def test_a_table_is_taken_off_the_guard_and_no_other(server):
+    """The lease has never been granted here: with the guard enforcing, no write would pass."""
+    guard.install(workshop(server), HOME, ["public.account"])
+    server.sql("select farshore.set_enforcing(true)")
+    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        server.sql("update account set balance = 1 where id = 3")
+    with pytest.raises(UsageError, match="guarded are: account"):
+        guard.uninstall(workshop(server), HOME, ["public.nothing"])
+    assert guard.uninstall(workshop(server), HOME, ["account"]).tables == ()
+    server.sql("update account set balance = 1 where id = 3")

@@ -36,6 +36,20 @@ def install(
 
 
 @app.command()
+def uninstall(
+    *,
+    table: Annotated[
+        list[str], typer.Option("--table", help="A guarded table, as schema.table; repeatable.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Take the guard off tables: nothing holds back a second writer there any more."""
+    with reported():
+        workshop = Workshop(from_environment())
+        show(operate.uninstall(workshop, _writer(workshop, None), table), as_json=as_json, words=_words)
+
+
+@app.command()
 def status(*, region: Region = None, as_json: Json = False) -> None:
     """Show the lease as the writer's database sees it, and the guarded tables."""
     with reported():

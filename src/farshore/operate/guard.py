@@ -43,6 +43,20 @@ def install(workshop: Workshop, writer_region: str, tables: Sequence[str]) -> Gu
         return _status(connection)
 
 
+def uninstall(workshop: Workshop, writer_region: str, tables: Sequence[str]) -> GuardStatus:
+    """Take the guard off `tables`; the lease stays as it is. Whoever writes there is held back by nothing then."""
+    with _master(workshop, writer_region) as connection:
+        guarded = _status(connection).tables
+        unknown = [table for table in tables if table not in guarded]
+        if unknown or not tables:
+            names = ", ".join(guarded) or "none"
+            raise UsageError(f"--table {unknown[0] if unknown else ''} is not guarded; guarded are: {names}.")
+        with _short_locks(connection):
+            for table in tables:
+                connection.execute("select farshore.unguard(%s::regclass)", (table,))
+        return _status(connection)
+
+
 def status(workshop: Workshop, writer_region: str) -> GuardStatus:
     with _master(workshop, writer_region) as connection:
         return _status(connection)
