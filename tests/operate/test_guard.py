@@ -55,9 +55,10 @@ def test_installing_on_a_table_in_long_use_gives_up_before_it_holds_up_the_other
 
 
 def test_a_table_is_taken_off_the_guard_and_no_other(server):
-    """The lease has never been granted here: with the guard enforcing, no write would pass."""
+    """A grant alone opens nothing: with the guard enforcing, no write passes."""
     guard.install(workshop(server), HOME, ["public.account"])
     server.sql("select farshore.set_enforcing(true)")
+    server.sql("select farshore.grant_epoch('elsewhere', 99)")
     with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
         server.sql("update account set balance = 1 where id = 3")
     with pytest.raises(UsageError, match="guarded are: account"):
