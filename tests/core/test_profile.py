@@ -28,3 +28,14 @@ def test_unsafe_numbers_are_refused_by_name(changes, named):
 
 def test_the_seeds_five_seconds_cannot_hold_with_a_twenty_second_lease():
     assert AWS.loss_bound_ms(0) > 5000
+
+
+@pytest.mark.parametrize("profile", [FAST, AWS], ids=lambda p: p.name)
+def test_automatic_failover_with_a_budget_that_it_can_never_keep_is_refused(profile):
+    """H11: it would never act, and nobody would know before the day."""
+    least_ms = profile.loss_bound_ms(0)
+    dataclasses.replace(profile, loss_budget_ms=least_ms).check_mode("auto")
+    too_small = dataclasses.replace(profile, loss_budget_ms=least_ms - 1)
+    too_small.check_mode("approve")
+    with pytest.raises(UsageError, match="would never fail over"):
+        too_small.check_mode("auto")
