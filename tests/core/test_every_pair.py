@@ -71,6 +71,7 @@ CLUSTER = {
     "source": GlobalCluster(HOME, None, synchronized=True),
     "source, parted": GlobalCluster(HOME, None, synchronized=False),
     "target": GlobalCluster(STANDBY, None, synchronized=True),
+    "target, parted": GlobalCluster(STANDBY, None, synchronized=False),
     "no writer": GlobalCluster(None, None, synchronized=False),
     "switching, source": GlobalCluster(HOME, "switching-over", synchronized=True),
     "switching, target": GlobalCluster(STANDBY, "switching-over", synchronized=False),
