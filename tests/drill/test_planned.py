@@ -5,14 +5,17 @@ from dataclasses import replace
 
 import pytest
 from planned import END_S, FIRST_S, OUTAGE_S, REFUSED, SECOND_S, failed_back, ns, switched
-from sample import BOOT_NS, HOME, MS, SECOND, UNIX_NS, WEST, Plan, Sample, ledger
+from sample import BOOT_NS, HOME, MS, SECOND, UNIX_NS, WEST, Plan, Sample, ledger, report_data
 
 from farshore.drill.checker import Judgement, judge
 from farshore.drill.events import Invoke, Return
 from farshore.drill.findings import Doubt, Violation
-from farshore.drill.moves import Move, moves
+from farshore.drill.ledger import Transfer
+from farshore.drill.moves import Move, _witnesses, moves
+from farshore.drill.page import render
 from farshore.drill.promises import checks
-from farshore.drill.stages import parse_journal
+from farshore.drill.report import document
+from farshore.drill.stages import PLANNED, STAGES, parse_journal
 
 SMALL = Plan(fault_s=1.0, outage_s=0.6, end_s=3.0)
 
@@ -276,3 +279,76 @@ def test_clients_that_died_with_their_region_have_no_outage_at_the_failback() ->
     assert (loss.fault.kind, back.fault.kind) == ("region-loss", "failback")
     assert loss.aware.group.seconds == pytest.approx(SMALL.outage_s, abs=0.1)
     assert back.dns_only.worst_client.seconds < 2, "w1 has been silent since the loss"
+
+
+def test_a_journal_line_of_the_next_move_explains_nothing_of_this_one() -> None:
+    sample = switched()
+    sample.journal = [line for line in sample.journal if line["version"] not in {3, 4}]
+    there, back = measured(sample)
+    assert {stage.name: stage.seconds is None for stage in there.stages} == {
+        "drain": True,
+        "move": True,
+        "reconnect": False,
+    }
+    assert all(stage.seconds is not None for stage in back.stages)
+
+
+def test_a_line_between_the_command_and_the_move_is_no_stage() -> None:
+    sample = switched()
+    early = {**sample.journal[0], "version": 1, "at_unix_ms": UNIX_NS // MS + round(FIRST_S * 1000) + 5}
+    sample.journal.insert(1, early)
+    stages = {stage.name: stage.seconds for stage in measured(sample)[0].stages}
+    assert stages["move"] == pytest.approx(0.38)
+
+
+def test_a_silence_before_the_move_is_not_its_outage() -> None:
+    sample = switched()
+    for client, events in sample.events.items():
+        sample.events[client] = [
+            replace(event, outcome="unknown", region=None)
+            if isinstance(event, Return) and ns(0.1) < event.t < ns(0.9)
+            else event
+            for event in events
+        ]
+    assert measured(sample)[0].aware.group.seconds == pytest.approx(OUTAGE_S, abs=0.1)
+
+
+def test_newcomers_did_not_witness_what_happened_before() -> None:
+    sample = failed_back(SMALL)
+    loss, back = (
+        _witnesses(judge(sample.evidence()).operations, sample.faults(), fault) for fault in sample.faults()
+    )
+    assert loss == {"plain": ["w3", "w5", "w7"], "aware": ["w4", "w6", "w8"]}
+    assert back == {"plain": ["w3", "w5", "w7", "w9"], "aware": ["w4", "w6", "w8", "w10"]}
+
+
+def test_each_move_needs_an_outage_of_its_own() -> None:
+    sample = switched()
+    rows = list(sample.survivor.transfers)
+    for number in range(30):
+        at, key = ns(FIRST_S) + number * 20 * MS, f"meanwhile-{number}"
+        rows.append(Transfer(key, 1, 2, 100))
+        sample.events["w4"] += [
+            Invoke(key, at, 100, 1, 2),
+            Return(key, at + MS, "ok", "confirmed", WEST, 2, None, 1),
+        ]
+    sample.events["w4"].sort(key=lambda event: getattr(event, "t", 0))
+    sample.survivor = ledger(HOME, rows)
+    judgement = judge(sample.evidence())
+    assert kinds(judgement) == {Doubt.NO_OUTAGE.value}
+    assert "switchover of us-east-1" in judgement.findings[0].detail
+
+
+def test_the_report_of_several_moves_tells_each() -> None:
+    sample = switched()
+    data = report_data(sample=sample)
+    made, page = document(data), render(data, [])
+    assert [row["outage_seconds"] for row in made["moves"]] == pytest.approx([OUTAGE_S, OUTAGE_S], abs=0.1)
+    assert made["outage_seconds"] == max(row["outage_seconds"] for row in made["moves"])
+    assert set(made["stages"]) == {*STAGES, *PLANNED}
+    assert made["refusals"] == []
+    assert "The switchover to us-west-2 cost" in page
+    assert "Switchover to us-east-1: outage, DNS-only" in page
+    assert page.count('class="outage"') == 2 * 2 * 3, "each move, wide and narrow, in each picture"
+    assert "Every lost transfer is named" not in page
+    assert "seconds from the first request" in page
