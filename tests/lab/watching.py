@@ -1,5 +1,6 @@
 """What the tests of a watched lab use: a subscriber, voices that say where authority is, and every view."""
 
+import contextlib
 import json
 import re
 import threading
@@ -10,6 +11,7 @@ from typing import Self
 
 import dns.message
 import dns.query
+from botocore.exceptions import BotoCoreError
 from running import HOME, OUTSIDE, STANDBY, RunningLab, wait_for
 
 from farshore.aws.journal import DynamoJournal
@@ -93,26 +95,30 @@ class Voices:
         self._namespace = lab.names.metric_namespace
         self._clients = {region: lab.aws("cloudwatch", region) for region in (HOME, STANDBY)}
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._threads = [
+            threading.Thread(target=self._run, args=(at, region), daemon=True)
+            for at, region in enumerate((HOME, STANDBY))
+        ]
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join(10)
+        for thread in self._threads:
+            thread.join(15)
 
-    def _run(self) -> None:
+    def _run(self, at: int, region: str) -> None:
+        """A lost region's CloudWatch does not answer, and what is not heard is not said."""
+        datum = {"MetricName": AUTHORITY_HOME, "Dimensions": [{"Name": "Region", "Value": region}]}
         while not self._stop.wait(EVERY_S):
-            for region, voice in zip((HOME, STANDBY), self.said, strict=True):
-                if voice != "m":
-                    datum = {
-                        "MetricName": AUTHORITY_HOME,
-                        "Dimensions": [{"Name": "Region", "Value": region}],
-                        "Value": float(voice == "h"),
-                    }
-                    self._clients[region].put_metric_data(Namespace=self._namespace, MetricData=[datum])
+            voice = self.said[at]
+            if voice != "m":
+                data = [{**datum, "Value": float(voice == "h")}]
+                with contextlib.suppress(BotoCoreError):
+                    self._clients[region].put_metric_data(Namespace=self._namespace, MetricData=data)
 
 
 def ask(lab: RunningLab, view: str, how) -> list[str]:
