@@ -69,6 +69,29 @@ def test_a_demoted_writer_is_noticed_without_a_caller(shell, servers, names):
         assert connection.stale
 
 
+def test_a_warm_session_that_breaks_by_itself_is_replaced_and_no_loss(shell, servers, names):
+    with shell(settings(servers, names, idle_check_s=0.1)) as client:
+        told = []
+        client.on_loss(lambda: told.append(1))
+        assert eventually(lambda: client.transact(pay(uuid.uuid4())).status == "ok")
+        ended = servers.home.sql(
+            "SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'farshore-client'"
+        )
+        fresh = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'farshore-client' AND pid <> ALL (%s)"
+        assert eventually(lambda: servers.home.sql(fresh, [pid for pid, _ in ended]) == [(1,)])
+        assert client.transact(pay(uuid.uuid4())).attempts == 1
+    assert told == []
+
+
+def test_a_callback_that_fails_does_not_stop_the_search(client, servers):
+    client.on_loss(lambda: 1 / 0)
+    assert eventually(lambda: client.transact(pay(uuid.uuid4())).status == "ok")
+    servers.keepers[-1].fence()
+    assert client.transact(pay(uuid.uuid4()), deadline_s=0.3).status == "failed"
+    servers.keep(servers.home, HOME, servers.epoch + 1)
+    assert client.transact(pay(uuid.uuid4()), deadline_s=3).status == "ok"
+
+
 def test_an_unconfirmed_commit_raises_unknown(client, servers, losses):
     async def flow():
         connection = await client.connected()

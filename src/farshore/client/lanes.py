@@ -7,6 +7,7 @@ Written once for threads and asyncio: everything that waits goes through `Io`. U
 suspends (`blocking.finish`); under asyncio no lock is held across an `await`.
 """
 
+import logging
 import random
 import threading
 import time
@@ -19,11 +20,12 @@ from psycopg import sql
 from farshore.client.decide import CommitReply, Standing, backoff_s, probe_pause_s
 from farshore.client.names import Found, NameLookupError
 from farshore.client.types import Settings, Target
-from farshore.client.wire import CONFIRM, Line
+from farshore.client.wire import CONFIRM, DeadlineError, Line
 
 S = TypeVar("S", bound=Line)
 Statement: TypeAlias = LiteralString | sql.SQL | sql.Composed
 UNREACHABLE = (psycopg.Error, NameLookupError)
+_log = logging.getLogger(__name__)
 _LOOKUP_S = 0.2
 _LOOKUP_PAUSE_S = 1.0
 
@@ -107,7 +109,10 @@ class Board(Generic[S]):
         former.losses += 1
         former.drop()
         for tell in self.listeners:
-            tell()
+            try:
+                tell()
+            except Exception:  # noqa: BLE001  a callback must not end the thread that looks for the writer
+                _log.exception("a callback of on_loss failed")
 
     async def writer(self, deadline: float) -> "Lane[S] | None":
         """The writer's lane, waiting for one until `deadline`; None if none came."""
@@ -196,11 +201,13 @@ class Lane(Generic[S]):
         try:
             session = await self.take(deadline)
             row = await self._io.row(session, CONFIRM)
-        except UNREACHABLE:
+        except UNREACHABLE as error:
             if session is not None:
                 session.hang_up()
             self._failures += 1
-            self._ceased()
+            if self._failures > 1 or isinstance(error, DeadlineError):
+                self._ceased()
+            self.drop()  # an idle session may have broken by itself, and the others with it: ask a new one
             searching = self._board.searching_for_s is not None
             most_s = backoff_s(self._failures, searching=searching, probe_pause_s=self._probe_pause_s())
             return self._jitter.uniform(0.0, most_s)
