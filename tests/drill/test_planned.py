@@ -311,6 +311,7 @@ def test_a_silence_before_the_move_is_not_its_outage() -> None:
             for event in events
         ]
     assert measured(sample)[0].aware.group.seconds == pytest.approx(OUTAGE_S, abs=0.1)
+    assert document(report_data(sample=sample))["outage_seconds"] == pytest.approx(OUTAGE_S, abs=0.1)
 
 
 def test_newcomers_did_not_witness_what_happened_before() -> None:
