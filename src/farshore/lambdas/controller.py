@@ -1,6 +1,7 @@
 """Lambda handler: the controller of this function's region."""
 
 import functools
+import secrets
 from dataclasses import replace
 from typing import Any
 
@@ -24,7 +25,8 @@ def _world(function_arn: str) -> World:
 def handler(_event: Any, context: loop.LambdaContext) -> dict[str, object]:
     workshop = _workshop()
     settings, world = workshop.settings, _world(context.invoked_function_arn)
-    process = f"{settings.region}/controller/{context.aws_request_id[:8]}"
+    # Lambda may deliver one event twice, under one request id; each delivery is a process of its own.
+    process = f"{settings.region}/controller/{context.aws_request_id[:8]}-{secrets.token_hex(2)}"
     controller = Controller(
         names=settings.names,
         region=settings.region,
