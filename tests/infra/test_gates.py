@@ -128,13 +128,16 @@ def _excess(policy: Resource, statement: dict) -> Iterator[str]:
 
 
 def foreign_regions(recording: Recording) -> Iterator[str]:
-    """A function's role ends at its region's border."""
+    """A function's role ends at its region's border; a switchover alone names the cluster on the other side."""
     for policy in recording.of("RolePolicy"):
         if "operations" in policy.name:
             continue
         other = "us-west-2" if policy.region == "us-east-1" else "us-east-1"
-        if f":{other}:" in policy.inputs["policy"]:
-            yield f"{policy.name} reaches into {other}"
+        for statement in policy.document()["Statement"]:
+            actions = statement["Action"]
+            planned = actions in ("rds:SwitchoverGlobalCluster", ["rds:SwitchoverGlobalCluster"])
+            if not planned and f":{other}:" in json.dumps(statement["Resource"]):
+                yield f"{policy.name} reaches into {other}"
 
 
 def forgotten_retention(recording: Recording) -> Iterator[str]:

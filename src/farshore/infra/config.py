@@ -65,6 +65,9 @@ class StackConfig(BaseModel):
 
     profile: Literal["aws", "fast"] = Field("aws", description="aws or fast")
     mode: Mode | None = Field(None, description="auto, approve or manual; by default production asks")
+    two_person: bool = Field(
+        False, description="true or false: a failover that a person wants needs a second one"
+    )
     lease_ttl_ms: int | None = Field(None, gt=0, description="milliseconds, three renewals or more")
     renew_ms: int | None = Field(None, gt=0, description="milliseconds, a third of the lease or less")
     stall_margin_ms: int | None = Field(None, gt=0, description="milliseconds")

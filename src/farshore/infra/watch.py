@@ -130,6 +130,7 @@ def variables(config: StackConfig, database: GlobalDatabase) -> dict[str, pulumi
         "FARSHORE_WITNESS_REGION": config.witness_region,
         "FARSHORE_PROFILE": config.profile,
         "FARSHORE_MODE": config.mode_in_force,
+        "FARSHORE_TWO_PERSON": "yes" if config.two_person else "no",
         "FARSHORE_ENDPOINTS": pulumi.Output.json_dumps(endpoints),
         "FARSHORE_PORT": str(config.port),
         "FARSHORE_DBNAME": config.database_name,
