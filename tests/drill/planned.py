@@ -104,7 +104,7 @@ def failed_back(plan) -> Sample:
     sample.requests = [REFUSED]
     end = max(getattr(event, "t", 0) for events in sample.events.values() for event in events) + MS
     sample.fault = replace(sample.fault, healed_at=end)
-    moved = end + SECOND // 2
+    moved = end + 2 * SECOND
     sample.more = [Fault("failback", WEST, at=moved, healed_at=moved + SECOND, bit={"writers": 1})]
     for name, kind in (("w9", "plain"), ("w10", "aware")):
         sample.events[name] = [Meta(name, kind, HOME, 4000, 1), Clock(UNIX_NS, BOOT_NS)]

@@ -22,7 +22,8 @@ class Move:
     """What a fault did: `target` is the first other region to confirm anything after it, None if none did.
 
     Outages are the longest stretches without an acknowledgement that ended after the fault and began before the
-    next one, to the clients that were there when it happened and did not die of it.
+    next one, or before the lost region came back, to the clients that were there when it happened and did not
+    die of it.
     """
 
     fault: Fault
@@ -43,7 +44,8 @@ def moves(
     """One for each fault; without the journal's clock (`unix_offset_ns` None) their stages are empty."""
     acks = operations.acks()
     made = []
-    for fault, until in with_ends(faults):
+    for fault, after in with_ends(faults):
+        until = fault.healed_at if after and fault.dead_region and fault.healed_at else after
         seen = [ack for ack in acks if until is None or ack.returned < until]
         told = [event for event in journal if until is None or _before(event, until, unix_offset_ns)]
         clients = _witnesses(operations, faults, fault)
