@@ -376,7 +376,8 @@ class Side(asyncio.Protocol):
         elif item is Mark.END:
             self._said_end = True
             if self._transport.can_write_eof() and not self._transport.is_closing():
-                self._transport.write_eof()
+                with contextlib.suppress(OSError):  # the peer has just reset it
+                    self._transport.write_eof()
             self._close_if_done()
         else:
             self.reset()
