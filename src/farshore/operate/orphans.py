@@ -82,6 +82,8 @@ def orphans(workshop: Workshop) -> OrphanReport:
         lost_region = workshop.settings.names.other(fork["region"])
         volume = OldVolume(workshop.rds(lost_region), workshop.settings.names, lost_region)
         snapshot = volume.saved_since(fork["granted_at"])
+        if snapshot is None and owed is None:
+            return OrphanReport(record.epoch, None, None, True, "no region's loss is open", ())
         if snapshot is None:
             why = f"no snapshot of the old volume of {lost_region} can be read yet; repeat when the region answers"
             return OrphanReport(fork["epoch"], lost_region, None, False, why, ())
