@@ -83,7 +83,8 @@ def role_moved_here_outside(view: View) -> bool:
         or not health.is_writer_of_cluster(view.facts, view.facts.me)
     ):
         return False
-    is_followed = all_connected(view) and server.lag_ms is not None
+    knows_followers = server.lag_ms is not None or server.received_lsn is not None
+    is_followed = all_connected(view) and knows_followers
     return server.epoch == view.record.epoch or (
         is_followed and health.lease_certainly_ended(view.facts, view.profile)
     )
