@@ -17,13 +17,13 @@ def record(renewals: int, phase: Phase = Phase.HELD) -> Authority:
     return Authority(1, 1, phase, HOME, renewals, 1, 20, "approve", False, False, None, event)
 
 
-class Asked(Exception):
+class AskedError(Exception):
     """The database was reached."""
 
 
 def shop(found: Authority | None) -> SimpleNamespace:
     def admin(_host):
-        raise Asked
+        raise AskedError
 
     journal = SimpleNamespace(read=lambda: Page(found, {}, ()))
     endpoints = {HOME: SimpleNamespace(writer="writer.home")}
@@ -37,7 +37,7 @@ def test_the_guard_is_not_made_to_enforce_before_three_renewals(found):
 
 
 def test_after_three_renewals_it_is_and_back_to_advisory_at_any_time():
-    with pytest.raises(Asked):
+    with pytest.raises(AskedError):
         guard.set_enforcing(shop(record(3)), HOME, enforcing=True)
-    with pytest.raises(Asked):
+    with pytest.raises(AskedError):
         guard.set_enforcing(shop(None), HOME, enforcing=False)
