@@ -5,9 +5,10 @@ import dataclasses
 import pytest
 
 from farshore.core import decide as decide_module
+from farshore.core import requests
 from farshore.core.authority import Authority, Event, Intent, Phase, Plan, PlanKind, Quiet
 from farshore.core.decide import decide
-from farshore.core.errors import InvariantError
+from farshore.core.errors import InvariantError, RefusedError
 from farshore.core.facts import Endpoints, Facts, GlobalCluster, Now, Observation, Server
 from farshore.core.invariants import check
 from farshore.core.profile import FAST
@@ -326,3 +327,16 @@ def test_the_reason_for_waiting_names_what_is_missing():
     assert "monitor is alive" in why(observations=MISSING["the holder's monitor is alive"]["observations"])
     assert "does not enforce" in why(servers=MISSING["the guard does not enforce"]["servers"])
     assert why(lease_unchanged_ms=0) == f"{HOME} holds epoch 4"
+
+
+def test_a_person_may_leave_a_region_that_died_while_it_was_promoted():
+    """A second failure: only when the request to promote it can no longer arrive, and back to where it came from."""
+    unknown = requests.Statement(None, None)
+    with pytest.raises(RefusedError, match="may arrive"):
+        requests.failover(PROMOTING, HOME, unknown, requests.Asked("alice", NOW, FAST))
+    late_ms = INTENT.not_after_ms + FAST.request_life_ms
+    after = requests.failover(PROMOTING, HOME, unknown, requests.Asked("alice", Now(late_ms, 0), FAST))
+    assert (after.phase, after.epoch, after.holder) == (Phase.CLAIMED, PROMOTING.epoch + 1, None)
+    assert (after.plan.source, after.plan.target, after.plan.from_epoch) == (STANDBY, HOME, 4)
+    with pytest.raises(RefusedError, match="where the writer is or was"):
+        requests.failover(HELD, HOME, unknown, requests.Asked("alice", NOW, FAST))

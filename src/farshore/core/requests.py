@@ -210,7 +210,7 @@ def refuse_if_healthy(record: Authority, asked: Asked) -> None:
 
 def failover(record: Authority, target: str, accepted: Statement, asked: Asked) -> Authority:
     """Claim a new epoch for `target` on a person's word; the lease of the old holder is waited for as always."""
-    source = record.region_of_record
+    source = _source_of_failover(record, target)
     _refuse_first(_failover_refusals(record, target, accepted, asked))
     plan = Plan(
         plan_id=f"{PlanKind.FAILOVER}-{record.epoch + 1}",
@@ -231,6 +231,13 @@ def failover(record: Authority, target: str, accepted: Statement, asked: Asked) 
     return _write(record, after, asked, "failover", words)
 
 
+def _source_of_failover(record: Authority, target: str) -> str:
+    """Where the writer is or was; a region that died while it was promoted is itself left for the one it came from."""
+    plan = record.plan
+    returns = plan is not None and record.phase is Phase.PROMOTING and plan.source == target
+    return plan.target if plan is not None and returns else record.region_of_record
+
+
 def _failover_refusals(record: Authority, target: str, accepted: Statement, asked: Asked) -> list[Refusal]:
     now_ms, plan = asked.now.wall_ms, record.plan
     bound_ms = health.loss_bound_ms(record, asked.profile)
@@ -238,7 +245,7 @@ def _failover_refusals(record: Authority, target: str, accepted: Statement, aske
     open_ms = intent.not_after_ms + asked.profile.request_life_ms if intent else 0
     return [
         (
-            lambda: target == record.region_of_record,
+            lambda: target == _source_of_failover(record, target),
             f"{target} is where the writer is or was.",
             "name the other region with --to.",
         ),
