@@ -7,6 +7,8 @@ import time
 import zipfile
 
 import boto3
+import moto.sns.models
+import moto.sns.urls
 from botocore.config import Config
 
 from farshore.lab.cloud.gateway import Cloud
@@ -65,7 +67,12 @@ def _free(host, port):
     return True
 
 
+_MOTOS_SNS = (dict(moto.sns.urls.url_paths), moto.sns.models.Subscription.publish)
+
+
 def make_cloud(root, links, overlays=(), **options):
+    """Overlays outlive a lab in its process: one that was closed must not answer here."""
+    moto.sns.urls.url_paths, moto.sns.models.Subscription.publish = _MOTOS_SNS
     cloud = Cloud(
         names=Names("t"),
         addresses=Addresses(),
