@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 ON_POSTGRES_15 := tests/postgres tests/operate/test_orphans.py tests/client tests/lab/test_postgres_fleet.py tests/lab/test_rds.py
 # What is about names, deadlines and silence has nothing to do with the server's version.
 NOT_ABOUT_POSTGRES := deadline or black_hole or name_server or ttl or told_wrongly or looks_first or rules_of or settings_that
+# Tests of a lab mostly wait: three files at a time, each file by itself and in order.
+SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
 STAMP := $(VENV)/.installed-$(shell $(PYTHON) -c 'import platform, sys; print(f"{sys.version_info[0]}.{sys.version_info[1]}-{platform.machine()}")' 2>/dev/null)
 
 .PHONY: drill test soak setup lint lock clean
@@ -13,10 +15,10 @@ drill: setup
 	@$(BIN)/farshore drill $(ARGS)
 
 test: setup lint
-	@$(BIN)/python -m pytest -m "not soak" $(ARGS)
+	@$(BIN)/python -m pytest -m "not soak" $(SIDE_BY_SIDE) $(ARGS)
 	@if [ -z "$(ARGS)" ] && [ -x /usr/lib/postgresql/15/bin/postgres ]; then \
 	  echo "farshore: the guard and the servers again, on the installed PostgreSQL 15"; \
-	  FARSHORE_TEST_POSTGRES=15 $(BIN)/python -m pytest -m "not soak" -k "not ($(NOT_ABOUT_POSTGRES))" $(ON_POSTGRES_15); fi
+	  FARSHORE_TEST_POSTGRES=15 $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not soak" -k "not ($(NOT_ABOUT_POSTGRES))" $(ON_POSTGRES_15); fi
 
 soak: setup
 	@$(BIN)/python -m pytest -m soak -s --timeout 3600 $(ARGS)

@@ -24,6 +24,7 @@ from farshore.drill import scenarios, workload
 from farshore.drill.crewing import Crews
 from farshore.drill.monitor import Monitor
 from farshore.drill.product import COMMAND, LabInfo
+from farshore.drill.scenario import crews_in
 
 WATCH = "select pg_sequence_last_value('farshore.until_us'), (date_part('epoch', clock_timestamp()) * 1e6)::bigint"
 
@@ -84,7 +85,7 @@ def _measure(info: LabInfo, name: str, directory: Path, options: argparse.Namesp
         workload.create(connection, user=info.database["app_user"])
     for table in workload.GUARDED_TABLES:
         info.run("guard", "install", "--table", table, "--json")
-    crews = [] if options.load == "none" else scenarios.find("region-loss").crews(info)
+    crews = [] if options.load == "none" else [crew for region in info.regions for crew in crews_in(region)]
     if options.load == "full":
         crews = [replace(c, per_second=10_000.0) for c in crews]
     working = Crews(info, crews, directory, 1, scenarios.PACES["fast"]) if crews else None

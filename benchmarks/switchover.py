@@ -27,6 +27,7 @@ from farshore.drill.history import read_histories
 from farshore.drill.measures import unix_offset_ns
 from farshore.drill.monitor import Monitor
 from farshore.drill.product import LabInfo
+from farshore.drill.scenario import crews_in
 from farshore.drill.terms import Terms
 
 REST_S = 2.0
@@ -56,7 +57,7 @@ def _moves(info: LabInfo, directory: Path, options: argparse.Namespace) -> Itera
         workload.create(connection, user=info.database["app_user"])
     for table in workload.GUARDED_TABLES:
         info.run("guard", "install", "--table", table, "--json")
-    crews = scenarios.find("region-loss").crews(info)
+    crews = [crew for region in info.regions for crew in crews_in(region)]
     with _working(info, directory, options.seed, crews) as monitor:
         while monitor.least_acks() == 0:
             time.sleep(0.05)

@@ -4,6 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from farshore.cli.app import app
+from farshore.cli.output import out
 from farshore.core.errors import UsageError
 from farshore.core.profile import AWS, FAST
 from farshore.operate import cost, rates
@@ -122,7 +123,7 @@ def test_nonsense_is_refused_by_name(given, named):
         Assumptions(**given)
 
 
-def test_the_verb_prints_the_same_figures_both_ways():
+def test_the_verb_prints_the_same_figures_both_ways(monkeypatch):
     run = CliRunner().invoke
     document = json.loads(run(app, ["cost", "--json", "--storage-gb", "1000"]).output)
     assert document["total_usd"] == pytest.approx(sum(line["usd"] for line in document["lines"]), abs=0.2)
@@ -132,7 +133,8 @@ def test_the_verb_prints_the_same_figures_both_ways():
         rates.STORAGE.usd,
         "$0 (first 100 GB free: no)",
     )
-    words = run(app, ["cost", "--storage-gb", "1000"], env={"COLUMNS": "200"}).output
+    monkeypatch.setattr(out, "_width", 200)  # whatever terminal the tests run in
+    words = run(app, ["cost", "--storage-gb", "1000"]).output
     assert "VPC interface endpoints" in words
     assert f"{document['total_usd']:,.2f}" in words
     assert run(app, ["cost", "--profile", "slow"]).exit_code == 2

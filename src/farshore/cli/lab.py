@@ -16,8 +16,8 @@ from typing import Annotated, Any
 import typer
 
 from farshore.cli.lab_options import Typed, takes_lab_options
-from farshore.cli.output import out, reported, show
-from farshore.core.errors import FarshoreError, UsageError
+from farshore.cli.output import err, out, reported, show
+from farshore.core.errors import FarshoreError, RefusedError, UsageError
 
 app = typer.Typer(
     help="Both regions on this computer: real PostgreSQL, real handlers, lab figures.", no_args_is_help=True
@@ -144,11 +144,14 @@ def status(*, as_json: Json = False) -> None:
     with reported():
         from farshore.lab import control, directory
 
-        found = [
-            control.ask(path, {"order": "status"})
-            for path in directory.alive()
-            if (path / control.SOCKET).exists()
-        ]
+        found = []
+        for path in directory.alive():
+            if not (path / control.SOCKET).exists():
+                continue
+            try:
+                found.append(control.ask(path, {"order": "status"}))
+            except RefusedError:
+                err.print(f"farshore: the lab in {path} does not answer; it begins or ends.", markup=False)
         show(found, as_json=as_json, words=_words)
 
 
