@@ -97,7 +97,7 @@ def _report(info: LabInfo, directory: Path, moves: list[list[dict[str, Any]]]) -
     holder = moves[-1][-1]["holder"]
     with info.connect(holder) as connection:
         survivor = workload.read(connection, holder)
-    terms = Terms(clients=8, fault_due=False, orphans_due=False, loss_allowed=False)
+    terms = Terms(clients=8, faults_due=0, orphans_due=False, loss_allowed=False)
     judgement = judge(Evidence(histories, survivor, (), terms=terms))
     offset = unix_offset_ns(histories) or 0
     acks = sorted(a.returned for a in judgement.operations.acks() if a.kind == "aware")
