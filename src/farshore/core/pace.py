@@ -9,7 +9,8 @@ def rest_ms(record: Authority | None, facts: Facts, profile: Profile) -> int:
     if record is None:
         return profile.tick_ms
     if record.phase is Phase.PROMOTING:
-        return profile.promotion_poll_ms
+        asked = record.plan is not None and record.plan.source == facts.me and facts.move_sent
+        return profile.tick_ms if asked else profile.promotion_poll_ms
     if record.phase is Phase.DRAINING:
         return 1 if record.holder == facts.me else profile.promotion_poll_ms
     if record.phase is Phase.CLAIMED:
