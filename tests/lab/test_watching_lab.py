@@ -138,7 +138,7 @@ def _late(lab):
 @pytest.mark.soak
 def test_a_black_hole_in_one_endpoint_delays_no_other(lab):
     """After a late lag, CloudWatch's value of before may stand against the database's word for some minutes."""
-    wait_for("both monitors know the lag", lambda: known(lab), 300)
+    wait_for("both monitors know the lag", lambda: known(lab), 240)
     reader = lab.postmaster(STANDBY, writer=False)
     watched: dict[str, set[str]] = {region: set() for region in REGIONS}
     silences: dict[str, list[int]] = {}
