@@ -40,7 +40,8 @@ def failback(
     """Move the writer back to the home region once what was lost there is accounted for (`farshore reconcile`)."""
 
     def plan(workshop: Workshop, _record: Authority) -> tuple[str, Build]:
-        return workshop.settings.names.home_region, operate.failback(workshop)
+        home = workshop.settings.names.home_region
+        return home, operate.switchover(workshop, home)
 
     _planned(plan, reason, ticket, dry_run=dry_run, wait=wait, as_json=as_json)
 

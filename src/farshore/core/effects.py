@@ -180,7 +180,7 @@ def _still_open(view: View) -> Quiet | None:
 
 
 def _is_consumed(plan: Plan) -> bool:
-    """A switchover asked for once has arrived when its effect is seen: it cannot arrive again, replied to or not."""
+    """A switchover whose effect is seen has arrived, replied to or not; a twin that comes late loses nothing."""
     return plan.kind in PLANNED and plan.intent is not None and plan.intent.attempt == 1
 
 

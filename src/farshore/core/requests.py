@@ -388,7 +388,7 @@ def set_mode(record: Authority, mode: Mode, asked: Asked) -> Authority:
 
 
 def account(record: Authority, settled: Aftermath, asked: Asked) -> Authority:
-    """Write down what has become of a lost region's evidence and orphans; a settled account is closed."""
+    """Write down what has become of a lost region's evidence and orphans; the failback there closes the account."""
     open_before = [a for a in record.aftermaths if (a.epoch, a.region) == (settled.epoch, settled.region)]
     if not open_before:
         raise RefusedError(

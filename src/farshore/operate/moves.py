@@ -7,7 +7,7 @@ from farshore.aws import caller
 from farshore.aws.clients import client
 from farshore.core import requests
 from farshore.core.authority import Authority, PlanKind
-from farshore.core.errors import RefusedError, UsageError
+from farshore.core.errors import UsageError
 from farshore.core.profile import Profile
 from farshore.requester import Build, Person, Requester
 from farshore.workshop import SECRETS_TIMEOUT_MS, Workshop
@@ -32,18 +32,6 @@ def target_of(workshop: Workshop, record: Authority, wanted: str | None) -> str:
 def switchover(workshop: Workshop, target: str) -> Build:
     cluster = workshop.cloud.describe()
     return lambda record, asked: requests.switchover(record, cluster, target, asked)
-
-
-def failback(workshop: Workshop) -> Build:
-    """A planned move to the home region; refused where nothing has been failed over from."""
-    names, cluster = workshop.settings.names, workshop.cloud.describe()
-
-    def build(record: Authority, asked: requests.Asked) -> Authority:
-        if record.region_of_record == names.home_region:
-            raise RefusedError(f"{names.home_region} is the writer already.", "nothing to do.")
-        return requests.switchover(record, cluster, names.home_region, asked)
-
-    return build
 
 
 def failover(
