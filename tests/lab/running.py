@@ -22,6 +22,7 @@ from botocore.config import Config
 from farshore.client.names import Resolver
 from farshore.client.session import Session, open_session
 from farshore.client.types import Settings, Target
+from farshore.core.profile import FAST
 from farshore.lab import control
 from farshore.lab.setup import FIRST_MINUTE
 from farshore.names import Names
@@ -167,6 +168,12 @@ class RunningLab:
             ConsistentRead=True,
         )["Item"]
         return dict(json.loads(item["document"]["S"]))
+
+    def at_rest(self, holder: str, via: str = STANDBY) -> bool:
+        """Whether a region holds, all members are connected, and the other one follows closely enough for a move."""
+        record = self.record(via)
+        held = (record["phase"], record["holder"], record["degraded"]) == ("HELD", holder, False)
+        return held and record["lag_ms"] is not None and bool(record["lag_ms"] <= FAST.switchover_lag_ms // 2)
 
     def events(self) -> list[dict[str, Any]]:
         return list(self.run("history"))

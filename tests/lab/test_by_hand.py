@@ -137,6 +137,7 @@ def carried_out(lab, region, move, **parameters):
 def test_a_runbook_switches_over_through_the_journal(lab):
     with Pulse(lab, HOME) as home, Pulse(lab, STANDBY) as standby:
         wait_for("a first write", home.confirmed)
+        wait_for("all is well after the failover within the region", lambda: lab.at_rest(HOME), 60)
         status, asked, why = carried_out(lab, STANDBY, "switchover", TargetRegion=STANDBY)
         assert (status, asked["accepted"]) == ("Success", True), (asked, why)
         wait_for("the other region writes", standby.confirmed)

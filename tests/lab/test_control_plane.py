@@ -68,13 +68,7 @@ def farshore(lab, *arguments):
 
 def at_rest(lab, holder, view=STANDBY):
     """HELD by `holder`, every member connected: the next move may begin."""
-
-    def rested():
-        record = lab.record(view)
-        held = (record["phase"], record["holder"], record["degraded"])
-        return held == ("HELD", holder, False) and record["lag_ms"] is not None
-
-    wait_for(f"{holder} holds and all is connected", rested, 60)
+    wait_for(f"{holder} holds and all is connected", lambda: lab.at_rest(holder, view), 60)
 
 
 def procedures(lab):

@@ -180,11 +180,6 @@ def test_a_cut_between_the_regions_makes_the_lag_unknown(lab):
     until(lab, "all is well again", is_well)
 
 
-def _may_go_back(lab):
-    record = lab.record()
-    return record["lag_ms"] is not None and not record["degraded"]
-
-
 def test_a_drain_that_stands_still_is_told_with_what_it_waits_for(lab):
     keepers = lab.functions("controller", HOME)
     with stopped(keepers):
@@ -195,7 +190,7 @@ def test_a_drain_that_stands_still_is_told_with_what_it_waits_for(lab):
     assert "ticket T-2" in words(found)[0]
     until(lab, "somebody holds again", lambda s: s["writer"])
     if lab.record()["holder"] == STANDBY:
-        wait_for("the way back is open", lambda: _may_go_back(lab), 60)
+        wait_for("the way back is open", lambda: lab.at_rest(STANDBY), 60)
         lab.run("failback")
     until(lab, "the home region writes", lambda s: s["writer"] == HOME and is_well(s))
 
