@@ -61,7 +61,6 @@ def test_a_lease_ends_by_itself(guarded):
     guarded.server.sql("select farshore.grant_epoch(%s, %s)", HOME, higher)
     guarded.epoch = higher
     guarded.renew("interval '100 milliseconds'")
-    guarded.server.sql("update account set balance = balance where id = 1")
     deadline = time.monotonic() + 5
     while guarded.server.sql("select farshore.in_lease()") == [(True,)]:
         assert time.monotonic() < deadline
@@ -114,6 +113,26 @@ BYPASSES = {
     "delete": ["delete from account where id = 9"],
     "into a partition": ["insert into parted_a values (1, 'a')"],
     "into a partition made later": ["insert into parted_b values (1, 'b')"],
+    "a first row that is taken back": [
+        "savepoint s",
+        "delete from account where id = 8",
+        "rollback to s",
+        "delete from account where id = 7",
+    ],
+    "a first row that fails": [
+        "do $$ begin begin delete from account where id = 8; perform 1 / 0; exception when others then null; end; "
+        "delete from account where id = 7; end $$"
+    ],
+    "a first row in a function's settings": [
+        "create function pg_temp.f() returns void language sql set work_mem = '1MB' set farshore.check_due = '' "
+        "as 'delete from account where id = 8'",
+        "select pg_temp.f()",
+    ],
+    "a mark left in the session": [
+        "select set_config('farshore.check_due', pg_current_xact_id()::text, false)",
+        "commit",
+        "delete from account where id = 7",
+    ],
     "merge": [
         "merge into account a using (values (4)) v(id) on a.id = v.id when matched then update set balance = 7"
     ],
@@ -129,6 +148,31 @@ def test_no_way_round_the_fence(guarded, statements):
         with pytest.raises(ReadOnlySqlTransaction):
             connection.commit()
         connection.rollback()
+
+
+def test_a_row_after_an_early_check_is_checked_too(guarded):
+    with guarded.connect() as connection:
+        connection.execute("set constraints all immediate")
+        connection.execute("update account set balance = balance + 1 where id = 2")
+        guarded.fence()
+        with pytest.raises(ReadOnlySqlTransaction):
+            connection.execute("update account set balance = balance + 1 where id = 2")
+
+
+def test_a_row_that_a_deferred_trigger_writes_after_the_check_is_checked_too(guarded):
+    with guarded.connect() as connection:
+        connection.execute(
+            "create function pg_temp.late() returns trigger language plpgsql as "
+            "$$ begin perform farshore.fence(new.id); update account set balance = 0 where id = 3; return null; end $$"
+        )
+        connection.execute(
+            "create constraint trigger late after insert on free deferrable initially deferred "
+            "for each row execute function pg_temp.late()"
+        )
+        connection.execute("update account set balance = balance + 1 where id = 2")
+        connection.execute("insert into free values (%s)", [guarded.epoch])
+        with pytest.raises(ReadOnlySqlTransaction):
+            connection.commit()
 
 
 def test_truncate_is_refused_even_in_lease(guarded):
@@ -204,10 +248,10 @@ def test_advisory_mode_only_warns(guarded):
         with guarded.server.admin() as connection:
             connection.add_notice_handler(lambda notice: notices.append(notice.message_primary))
             guarded.fence()
-            connection.execute("update account set balance = balance where id = 6")
+            connection.execute("update account set balance = balance where id < 6")
     finally:
         guarded.server.sql("select farshore.set_enforcing(true)")
-    assert any("would refuse" in notice for notice in notices)
+    assert ["would refuse" in notice for notice in notices] == [True], "one check a transaction"
 
 
 def test_a_promoted_standby_does_not_inherit_the_lease(pair_of_servers):
