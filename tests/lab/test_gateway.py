@@ -41,8 +41,8 @@ def test_a_call_to_the_other_region_pays_for_both_ways(world):
     links.one_way[frozenset((HOME, STANDBY))] = 0.1
     west, east = client(cloud, "sqs", STANDBY), client(cloud, "sqs", STANDBY, view=HOME)
     west.list_queues(), east.list_queues()
-    assert _seconds(west.list_queues) < 0.2
-    assert 0.2 <= _seconds(east.list_queues) < 0.8
+    assert min(_seconds(west.list_queues) for _ in range(5)) < 0.2
+    assert 0.2 <= min(_seconds(east.list_queues) for _ in range(2)) < 0.8
 
 
 def test_global_services_live_in_us_east_1(world):

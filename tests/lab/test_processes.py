@@ -119,4 +119,4 @@ def test_kill_9_of_the_lab_kills_its_children_at_once(tmp_path):
     killed = time.monotonic()
     wait_gone(pids)
     if sys.platform.startswith("linux"):
-        assert time.monotonic() - killed < 0.5
+        assert time.monotonic() - killed < 2

@@ -160,7 +160,7 @@ def test_killing_every_function_is_survived(lab):
     wait_for("they are dead", lambda: not killed & {process.pid for process in lab.functions()})
     lab.invoke_all()
     after = settled(lab)
-    assert len(lab.functions()) >= 4
+    wait_for("all of them run again", lambda: len(lab.functions()) >= 4)
     assert (after["epoch"], after["holder"]) == (before["epoch"], HOME)
     with Pulse(lab, HOME) as home:
         wait_for("writing goes on", home.confirmed)

@@ -120,12 +120,16 @@ BYPASSES = {
         "delete from account where id = 7",
     ],
     "a first row that fails": [
-        "do $$ begin begin delete from account where id = 8; perform 1 / 0; exception when others then null; end; "
-        "delete from account where id = 7; end $$"
+        (
+            "do $$ begin begin delete from account where id = 8; perform 1 / 0; exception when others then null; end; "
+            "delete from account where id = 7; end $$"
+        )
     ],
     "a first row in a function's settings": [
-        "create function pg_temp.f() returns void language sql set work_mem = '1MB' set farshore.check_due = '' "
-        "as 'delete from account where id = 8'",
+        (
+            "create function pg_temp.f() returns void language sql set work_mem = '1MB' set farshore.check_due = '' "
+            "as 'delete from account where id = 8'"
+        ),
         "select pg_temp.f()",
     ],
     "a mark left in the session": [
