@@ -17,6 +17,7 @@ from typing import Any, Literal, Self
 import boto3
 import psutil
 import psycopg
+import pytest
 from botocore.config import Config
 
 from farshore.client.names import Resolver
@@ -149,6 +150,12 @@ class RunningLab:
         """Through the lab's control socket: a command's start would blur the instant."""
         return control.ask(self.directory, {"order": "fault", "fault": kind, "region": region})
 
+    def cut(self, place: str, other: str) -> Any:
+        return control.ask(self.directory, {"order": "fault", "fault": "cut", "places": [place, other]})
+
+    def join(self, place: str, other: str) -> Any:
+        return control.ask(self.directory, {"order": "fault", "fault": "join", "places": [place, other]})
+
     def aws(self, service: str, region: str, view: str | None = None) -> Any:
         env = self.info["env"][view or region]
         return boto3.client(
@@ -229,7 +236,7 @@ class RunningLab:
             for name in (self.names.monitor_function(region), self.names.controller_function(region)):
                 functions.invoke(FunctionName=name, InvocationType="Event", Payload=FIRST_MINUTE)
 
-    def make_pulse_table(self) -> None:
+    def make_pulse_table(self) -> "RunningLab":
         with self.admin(HOME) as admin:
             admin.execute("create schema if not exists ledger")
             admin.execute(
@@ -239,6 +246,7 @@ class RunningLab:
             admin.execute(f"grant usage on schema ledger to {app}")
             admin.execute(f"grant select, insert on {TABLE} to {app}")
         self.run("guard", "install", "--table", TABLE)
+        return self
 
 
 def _is_postmaster(process: psutil.Process, data: str) -> bool:
@@ -348,6 +356,35 @@ class Pulse:
         if self._session is not None:
             self._session.close()
         self._session = None
+
+
+def lose_home_with_orphans(lab: RunningLab) -> None:
+    """What home confirms after the link is cut, and before the region goes dark, is nowhere else."""
+    with Pulse(lab, HOME, HOME) as there:
+        wait_for("a first write", there.confirmed)
+        lab.cut(HOME, STANDBY)
+        since = time.monotonic()
+        try:
+            wait_for("writes that never leave", lambda: len(there.confirmed(since)) > 1)
+        finally:
+            lab.fault("region-loss", HOME)
+            lab.join(HOME, STANDBY)
+
+
+def account_for_home(lab: RunningLab) -> None:
+    """The honest way back: the evidence is read, its orphans are listed, counted and dealt with."""
+    listed = wait_for("the old volume is read", lambda: _complete(lab.run("orphans")), 60, 1.0)
+    assert listed["orphans"], "nothing was orphaned"
+    assert all(row["state"] == "missing" for orphan in listed["orphans"] for row in orphan["rows"])
+    counted = lab.run("reconcile")["reason"]
+    assert f"evidence saved, {len(listed['orphans'])} orphans open" in counted
+    with pytest.raises(AssertionError, match="are unresolved"):
+        lab.run("failback")
+    assert "evidence saved, 0 orphans open" in lab.run("reconcile", "--resolved")["reason"]
+
+
+def _complete(listed: dict[str, Any]) -> dict[str, Any] | None:
+    return listed if listed["complete"] else None
 
 
 def assert_one_writer(*pulses: Pulse) -> None:

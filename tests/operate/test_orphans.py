@@ -1,21 +1,27 @@
 """Orphans on two real servers whose histories part: named exactly, neither more nor fewer."""
 
 import uuid
+from dataclasses import replace
 
 import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from farshore.operate.orphans import compare, fork_of
+from farshore.core.authority import Aftermath, Authority, Event, Evidence, Phase
+from farshore.operate.orphans import compare, fork_of, open_account
 from two_servers import HOME, STANDBY, pair
 
 SCHEMA = """
 create table transfer(id uuid primary key, amount int not null);
 create table account(id int primary key, balance int not null);
+create table note(what text);
 insert into account select n, 0 from generate_series(1, 20) n;
-select farshore.guard('transfer'), farshore.guard('account');
+select farshore.guard('transfer'), farshore.guard('account'), farshore.guard('note');
 select farshore.set_enforcing(true);
 """
+
+BOOT = Event(1, 0, 1, Phase.HELD, HOME, "first-boot", "a test", "p")
+RECORD = Authority(1, 1, Phase.HELD, HOME, 1, 0, 0, "auto", False, False, None, BOOT)
 
 
 def transfer(server, account):
@@ -24,6 +30,7 @@ def transfer(server, account):
     with server.admin() as connection, connection.transaction():
         connection.execute("insert into transfer values (%s, 5)", (key,))
         connection.execute("update account set balance = balance + 5 where id = %s", (account,))
+        connection.execute("insert into note values ('paid')")
     return str(key)
 
 
@@ -76,6 +83,31 @@ def test_a_replayed_transfer_is_told_from_a_missing_one(parted):
     states = {row.key["id"]: row.state for o in found(servers) for row in o.rows if row.table == "transfer"}
     assert states[lost[0]] == "replayed"
     assert states[lost[1]] == "missing"
+
+
+def test_rows_without_a_key_are_counted(parted):
+    """Eight equal ones stood on the old volume, three of them orphans; the survivor has the five and nine more."""
+    servers, replicated, lost, later = parted
+
+    def states():
+        return sorted(row.state for o in found(servers) for row in o.rows if row.table == "note")
+
+    servers.standby.sql(
+        "update note set what = 'later' where ctid in (select ctid from note limit %s)", len(later)
+    )
+    assert states() == ["missing"] * len(lost)
+    servers.standby.sql("insert into note values ('paid')")
+    assert states() == ["missing", "missing", "replayed"]
+    assert (len(replicated), len(lost), len(later)) == (5, 3, 9)
+
+
+def test_the_oldest_open_account_is_read_first():
+    first, second = Aftermath(3, HOME), Aftermath(5, STANDBY)
+    record = replace(RECORD, aftermaths=(first, second))
+    assert open_account(record) == first
+    settled = replace(first, evidence=Evidence.SAVED, orphans_open=0)
+    assert open_account(replace(record, aftermaths=(settled, second))) == second
+    assert open_account(RECORD) is None
 
 
 def test_without_a_failover_there_is_no_fork(parted):

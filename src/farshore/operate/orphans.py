@@ -6,6 +6,8 @@ decide only whether somebody has replayed it since. Aurora tries to save the old
 https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-global-database-disaster-recovery.html
 """
 
+import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
@@ -15,6 +17,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from farshore.aws.old_volume import OldVolume
+from farshore.core.authority import Aftermath, Authority
 from farshore.core.errors import RefusedError
 from farshore.workshop import Workshop
 
@@ -42,7 +45,10 @@ _CANDIDATES = """
 
 @dataclass(frozen=True, slots=True)
 class OrphanRow:
-    """`state`: missing on the survivor, replayed (there with the same content) or differs."""
+    """`state`: missing on the survivor, replayed (there with the same content) or differs.
+
+    `key`: the primary key's columns; of a table without one the whole row, which is missing or replayed.
+    """
 
     table: str
     key: dict[str, Any]
@@ -75,7 +81,7 @@ def orphans(workshop: Workshop) -> OrphanReport:
     if record is None or record.holder is None:
         raise RefusedError("no region holds authority now.", "wait for the move to end (`farshore status`).")
     with workshop.admin(workshop.settings.endpoints[record.holder].writer) as survivor:
-        owed = record.aftermaths[-1] if record.aftermaths else None
+        owed = open_account(record)
         fork = fork_of(survivor, owed.epoch if owed else 0)
         if fork is None:
             return OrphanReport(record.epoch, None, None, True, "no failover has happened", ())
@@ -90,6 +96,12 @@ def orphans(workshop: Workshop) -> OrphanReport:
         with volume.opened(snapshot) as host, workshop.admin(host) as old:
             found = tuple(compare(old, survivor, fork))
     return OrphanReport(fork["epoch"], lost_region, snapshot, True, "the old volume was read", found)
+
+
+def open_account(record: Authority) -> Aftermath | None:
+    """The oldest account that is not settled; the newest one when all are."""
+    unsettled = [account for account in record.aftermaths if not account.settled]
+    return next(iter((*unsettled, *reversed(record.aftermaths))), None)
 
 
 def fork_of(survivor: Connection, lost_epoch: int = 0) -> dict[str, Any] | None:
@@ -127,13 +139,42 @@ def _orphan_rows(
     commit_time = "pg_xact_commit_timestamp(xmin)" if _tracks_commit_time(old) else "null::timestamptz"
     query = _CANDIDATES.format(row="to_jsonb(t)", commit_time=commit_time, table=table)
     found = old.execute(query.encode(), fork).fetchall()
-    now = _present_rows(survivor, table, keys, [entry["row"] for entry in found])
-    for entry in found:
-        row = entry["row"]
-        key = {column: row[column] for column in keys}
-        there = now.get(tuple(map(str, key.values())))
-        state = "missing" if there is None else "replayed" if there == row else "differs"
-        yield entry["xid"], OrphanRow(table, key, row, state), entry["committed_at"]
+    states = (_by_key if keys else _by_count)(old, survivor, table, keys, [entry["row"] for entry in found])
+    for entry, state in zip(found, states, strict=True):
+        key = {column: entry["row"][column] for column in keys} or entry["row"]
+        yield entry["xid"], OrphanRow(table, key, entry["row"], state), entry["committed_at"]
+
+
+def _by_key(
+    _old: Connection, survivor: Connection, table: str, keys: list[str], rows: list[dict[str, Any]]
+) -> Iterator[str]:
+    now = _present_rows(survivor, table, keys, rows)
+    for row in rows:
+        there = now.get(tuple(str(row[column]) for column in keys))
+        yield "missing" if there is None else "replayed" if there == row else "differs"
+
+
+def _by_count(
+    old: Connection, survivor: Connection, table: str, _keys: list[str], rows: list[dict[str, Any]]
+) -> Iterator[str]:
+    """Rows without a key are told apart by content: of equal ones, as many are missing as the survivor has fewer."""
+    before, now = _copies(old, table, rows), _copies(survivor, table, rows)
+    short = {content: before[content] - now[content] for content in before}
+    for content in map(_canonical, rows):
+        short[content] -= 1
+        yield "missing" if short[content] >= 0 else "replayed"
+
+
+def _copies(connection: Connection, table: str, rows: list[dict[str, Any]]) -> Counter[str]:
+    query = sql.SQL("select to_jsonb(t) as row from {name} t where to_jsonb(t) = any(%s::jsonb[])")
+    found = connection.execute(
+        query.format(name=sql.SQL(cast("Any", table))), ([Jsonb(row) for row in rows],)
+    ).fetchall()
+    return Counter(_canonical(entry["row"]) for entry in found)
+
+
+def _canonical(row: dict[str, Any]) -> str:
+    return json.dumps(row, sort_keys=True)
 
 
 def _tracks_commit_time(connection: Connection) -> bool:
@@ -150,10 +191,6 @@ def _key_columns(connection: Connection, table: str) -> list[str]:
         """,
         (table,),
     ).fetchall()
-    if not rows:
-        raise RefusedError(
-            f"{table} has no primary key, its rows cannot be told apart.", "give it a primary key."
-        )
     return [row["attname"] for row in rows]
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from farshore.core import requests
 from farshore.core.authority import Aftermath, Authority, Evidence
 from farshore.core.errors import RefusedError, UsageError
-from farshore.operate.orphans import OrphanReport, orphans
+from farshore.operate.orphans import OrphanReport, open_account, orphans
 from farshore.requester import Build
 from farshore.workshop import Workshop
 
@@ -14,8 +14,8 @@ def request(workshop: Workshop, record: Authority, *, resolved: bool, waive: boo
     """Raises RefusedError when there is nothing to account for or the evidence cannot be read yet."""
     if resolved and waive:
         raise UsageError("--resolved and --waive exclude each other; --waive gives the evidence up.")
-    account = next((a for a in record.aftermaths if not a.settled), None)
-    if account is None:
+    account = open_account(record)
+    if account is None or account.settled:
         raise RefusedError("no lost region waits to be accounted for.", "nothing to do.")
     settled = (
         replace(account, evidence=Evidence.WAIVED, orphans_open=0)
