@@ -14,6 +14,7 @@ import pytest
 
 from farshore.core import health
 from farshore.core.authority import (
+    PLANNED,
     Approval,
     Authority,
     Basis,
@@ -123,6 +124,9 @@ PROPOSALS = {
     "approved, unhealed": proposal(Basis.UNHEALED, approved=True, left_ms=1),
     "approved for less": replace(proposal(Basis.LOST, approved=True, left_ms=1), loss_bound_ms=1),
     "approved, older epoch": replace(proposal(Basis.LOST, approved=True, left_ms=1), epoch=EPOCH - 1),
+    "a person's word": proposal(Basis.WORD, approved=False, left_ms=1),
+    "although healthy": proposal(Basis.DESPITE, approved=False, left_ms=1),
+    "although healthy, expired": proposal(Basis.DESPITE, approved=False, left_ms=0),
 }
 
 
@@ -157,7 +161,7 @@ def held(**changes) -> Authority:
 
 
 def moving(
-    phase: Phase, kind: PlanKind, *, expires_ms: int = 0, intent: Intent | None = None, **changes
+    phase: Phase, kind: PlanKind, *, aborted: bool = False, intent: Intent | None = None, **changes
 ) -> Authority:
     is_draining = phase is Phase.DRAINING
     plan = Plan(
@@ -171,7 +175,7 @@ def moving(
         20,
         intent,
         EPOCH if is_draining else EPOCH - 1,
-        expires_ms,
+        aborted,
     )
     if intent is not None and kind is not PlanKind.FAILOVER:
         plan = replace(plan, drained_lsn=100)
@@ -184,15 +188,22 @@ def records_held() -> Iterator[Authority]:
 
 
 def records_moving() -> Iterator[Authority]:
-    stops = (0, NOW.wall_ms + 1, NOW.wall_ms)
     for paused in (False, True):
-        for kind, expires_ms in itertools.product((PlanKind.SWITCHOVER, PlanKind.FAILBACK), stops):
-            yield moving(Phase.DRAINING, kind, expires_ms=expires_ms, paused=paused)
-        for kind, expires_ms in itertools.product((PlanKind.FAILOVER, PlanKind.ADOPT), stops):
-            yield moving(Phase.CLAIMED, kind, expires_ms=expires_ms, paused=paused)
+        for kind, aborted in itertools.product((PlanKind.SWITCHOVER, PlanKind.FAILBACK), (False, True)):
+            yield moving(Phase.DRAINING, kind, aborted=aborted, paused=paused)
+        for kind, aborted in itertools.product((PlanKind.FAILOVER, PlanKind.ADOPT), (False, True)):
+            yield moving(Phase.CLAIMED, kind, aborted=aborted, paused=paused)
         for kind in (PlanKind.FAILOVER, PlanKind.SWITCHOVER, PlanKind.FAILBACK):
             for not_after_ms, by in itertools.product(TIME.values(), ("p", "another")):
                 yield moving(Phase.PROMOTING, kind, intent=Intent(not_after_ms, 1, by=by), paused=paused)
+
+
+def records_losing_their_source() -> Iterator[Authority]:
+    """A planned move whose source may be lost, with every proposal that can stand."""
+    intent = Intent(NOW.wall_ms + 1, 1, by="another")
+    for mode, offer in itertools.product(MODES, PROPOSALS.values()):
+        yield moving(Phase.DRAINING, PlanKind.SWITCHOVER, mode=mode, proposal=offer)
+        yield moving(Phase.PROMOTING, PlanKind.FAILBACK, intent=intent, mode=mode, proposal=offer)
 
 
 # --- the grids ------------------------------------------------------------------------------------------------------
@@ -269,6 +280,17 @@ def moving_grid() -> Iterator[tuple[Authority, Facts]]:
             mine=("none", "writing, epoch same", "writing fenced, epoch from", "reading, epoch from"),
         )
     ]  # fmt: skip
+    leaving = [
+        facts_of(**choice)
+        for choice in product(
+            me=ME, lease=LEASE, home=OBSERVED, own=OBSERVED, seen=ENDPOINTS,
+            cluster=("unknown", "source", "target", "switching, source"),
+            mine=("none", "reading, epoch from", "reading, epoch same"), theirs=("none", "writing, epoch same"),
+        )
+    ]  # fmt: skip
+    for number, record in enumerate(records_losing_their_source()):
+        for facts in leaving[number % 5 :: 5]:
+            yield record, facts
     for record in records_moving():
         for facts in (*move, *sending[:: 3 if record.phase is Phase.PROMOTING else 7]):
             yield record, facts
@@ -297,6 +319,7 @@ def sample(count: int) -> Iterator[tuple[Authority, Facts]]:
 # --- what must hold for each ----------------------------------------------------------------------------------------
 
 MOVES = (Action.PROMOTE, Action.SWITCH)
+APPROVED = ("claim-approved", "approved-while-draining", "approved-on-the-way")
 
 
 def judge(before: Authority, facts: Facts, step: Step) -> None:
@@ -316,10 +339,30 @@ def judge(before: Authority, facts: Facts, step: Step) -> None:
         holder = facts.servers.get(after.holder)
         assert holder is not None, step
         assert not holder.in_recovery, step
+    if before.phase is Phase.DRAINING and after.phase is Phase.HELD and facts.me != before.holder:
+        assert before.plan.aborted or facts.lease_unchanged_ms >= FAST.drain_ms, step
+        assert (facts.servers[HOME].epoch, facts.cluster.writer_region) == (before.epoch, HOME), step
+    _somebody_is_asked(before, after, facts, step)
     if step.action is Action.DRAIN:
         assert (before.phase, before.holder) == (Phase.DRAINING, facts.me), step
     if step.action is Action.FENCE:
         assert before.holder != facts.me, step
+
+
+def _somebody_is_asked(before: Authority, after: Authority, facts: Facts, step: Step) -> None:
+    """A source that is lost while AWS has moved nothing is left, or put before a person; nobody waits unasked."""
+    plan, cluster = before.plan, facts.cluster
+    if before.mode == "manual" or (plan is not None and plan.kind not in PLANNED):
+        return
+    if before.phase is Phase.PROMOTING and (
+        cluster is None or cluster.moving is not None or cluster.writer_region != HOME
+    ):
+        return
+    lost = health.is_lost(facts, HOME, FAST) and health.failover_obstacle(before, facts, NOW) is None
+    if lost and before.phase is not Phase.CLAIMED and step.record is None:
+        stands = before.proposal is not None and before.proposal.epoch == before.epoch
+        assert stands, step
+        assert NOW.wall_ms < before.proposal.expires_at_ms, step
 
 
 def _one_writer(before: Authority, after: Authority, facts: Facts, step: Step) -> None:
@@ -356,7 +399,7 @@ def _claims(before: Authority, after: Authority, facts: Facts, step: Step) -> No
     assert seen.unchanged_ms < FAST.stale_after_ms, step
     assert min(silent.writer_silent_ms, silent.reader_silent_ms) >= FAST.unreachable_after_ms, step
     approved = before.proposal is not None and before.proposal.basis is Basis.UNHEALED
-    assert home.unchanged_ms >= FAST.stale_after_ms or (approved and step.name == "claim-approved"), step
+    assert home.unchanged_ms >= FAST.stale_after_ms or (approved and step.name in APPROVED), step
 
 
 def _asks(after: Authority, facts: Facts, step: Step) -> None:

@@ -9,7 +9,7 @@ from farshore.core import requests
 from farshore.core.authority import Aftermath, Basis, Evidence, Phase, PlanKind, Quiet
 from farshore.core.decide import decide
 from farshore.core.errors import RefusedError
-from farshore.core.facts import Facts, Reply
+from farshore.core.facts import Facts, Now, Reply
 from farshore.core.profile import FAST
 from farshore.simulate.ports import SimCloud, SimJournal
 from farshore.simulate.servers import HOME, STANDBY
@@ -244,7 +244,7 @@ def test_an_abort_wins_over_a_drain_that_has_just_ended():
     assert play.ask(STANDBY)
 
     def abort(point: str, process: str) -> None:
-        if point == "after drain" and play.world.record.plan.expires_at_ms > play.world.clock.now().wall_ms:
+        if point == "after drain" and not play.world.record.plan.aborted:
             write(play, requests.abort)
 
     play.begun, play.breaking = True, abort
@@ -264,3 +264,50 @@ def test_who_aborts_a_failover_may_want_it_after_all():
     write(play, requests.failover, STANDBY, requests.loss_statement(play.world.record, FAST))
     assert play.run_until(play.settled, 10_000)
     assert (play.world.record.holder, play.world.record.epoch) == (STANDBY, 3)
+
+
+# --- clocks of those who ask ------------------------------------------------------------------------------------------
+
+HOUR_MS = 3_600_000
+
+
+def asked_by_clock(play: Play, off_ms: int) -> requests.Asked:
+    now = play.world.clock.now()
+    return requests.Asked("alice", Now(now.wall_ms + off_ms, 0), play.world.profile)
+
+
+@pytest.mark.parametrize("off_ms", [-HOUR_MS, HOUR_MS])
+def test_an_abort_stops_a_move_whatever_the_clock_of_who_asks_says(off_ms):
+    play = Play()
+    play.world.lost = {STANDBY}
+    write(play, requests.failover, STANDBY, requests.loss_statement(play.world.record, FAST))
+    after = requests.abort(play.world.record, asked_by_clock(play, off_ms))
+    assert SimJournal(play.world, HOME, "alice").compare_and_set(play.world.record, after)
+    play.run(1000)
+    assert (play.world.record.holder, play.world.record.epoch) == (HOME, 3)
+
+
+def test_a_drain_that_does_not_end_is_called_off_in_its_time_by_whatever_clock_it_was_asked():
+    """Nothing of the source's controllers is left; its neighbour counts on its own clock what it has itself seen."""
+    play = Play()
+    for name in [name for name, actor in play.actors.items() if actor.region == HOME]:
+        del play.actors[name]
+    record, cluster = play.world.record, SimCloud(play.world, HOME).describe()
+    after = requests.switchover(record, cluster, STANDBY, asked_by_clock(play, -HOUR_MS))
+    assert SimJournal(play.world, HOME, "alice").compare_and_set(record, after)
+    play.run(FAST.drain_ms - 2 * FAST.renew_ms)
+    assert play.world.record.phase is Phase.DRAINING
+    assert play.run_until(play.settled, 2000)
+    assert (play.world.record.holder, play.world.record.epoch) == (HOME, 2)
+
+
+def test_who_starts_late_goes_on_with_a_drain_instead_of_calling_it_off():
+    play = Play()
+    for name in list(play.actors):
+        del play.actors[name]
+    assert play.ask(STANDBY)
+    play.run(2 * FAST.drain_ms)
+    play.start(HOME)
+    play.start(STANDBY)
+    assert play.run_until(play.settled, 5000)
+    assert (play.world.record.holder, play.world.record.epoch) == (STANDBY, 2)

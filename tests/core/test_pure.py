@@ -7,11 +7,11 @@ import pytest
 
 import farshore.core
 
-FILES = sorted(Path(farshore.core.__file__).parent.glob("*.py"))
+FILES = sorted(Path(farshore.core.__file__).parent.rglob("*.py"))
 ALLOWED = {"dataclasses", "enum", "typing", "collections.abc"}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_imports_are_pure(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text())):
         names = []

@@ -2,7 +2,8 @@
 
 Commands: `run MS`, `lose REGION`, `heal REGION`, `kill REGION controller`, `start REGION controller`,
 `console moves the role to REGION`, `mode MODE`, `aws ok|refused|cancelled|...`, and what people ask for:
-`switchover REGION`, `failover REGION`, `approve`, `abort`, `pause`, `resume`, `account REGION`.
+`switchover REGION`, `failover REGION`, `approve`, `abort`, `pause`, `resume`, `account REGION`, and by a colleague
+`propose REGION [although healthy]`.
 FARSHORE_REWRITE=1 writes the answers anew: read the diff.
 """
 
@@ -55,7 +56,10 @@ class Story:
                 world.cluster.move_by_hand(region)
             case ["aws", answer]:
                 world.aws = lambda: answer.replace("-", " ")
-            case ["switchover" | "failover" | "approve" | "abort" | "pause" | "resume" | "account", *_]:
+            case [
+                "switchover" | "failover" | "propose" | "approve" | "abort" | "pause" | "resume" | "account",
+                *_,
+            ]:
                 return self.ask(command)
             case ["mode", mode]:
                 world.record = dataclasses.replace(world.record, version=world.record.version + 1, mode=mode)
@@ -75,6 +79,9 @@ class Story:
                 case ["failover", region]:
                     statement = requests.loss_statement(record, world.profile)
                     after = requests.failover(record, region, statement, asked)
+                case ["propose", region, *despite]:
+                    bob = dataclasses.replace(asked, by="bob")
+                    after = requests.propose(record, region, bob, although_healthy=bool(despite))
                 case ["approve"]:
                     after = requests.approve(record, None, asked, second_person=True)
                 case ["account", region]:

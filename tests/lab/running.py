@@ -358,8 +358,9 @@ class Pulse:
         self._session = None
 
 
-def lose_home_with_orphans(lab: RunningLab) -> None:
-    """What home confirms after the link is cut, and before the region goes dark, is nowhere else."""
+def lose_home_with_orphans(lab: RunningLab) -> int:
+    """What home confirms after the link is cut, and before the region goes dark, is nowhere else. Returns when, in
+    Unix ms, it went dark."""
     with Pulse(lab, HOME, HOME) as there:
         wait_for("a first write", there.confirmed)
         lab.cut(HOME, STANDBY)
@@ -367,8 +368,10 @@ def lose_home_with_orphans(lab: RunningLab) -> None:
         try:
             wait_for("writes that never leave", lambda: len(there.confirmed(since)) > 1)
         finally:
+            lost_ms = time.time_ns() // 1_000_000
             lab.fault("region-loss", HOME)
             lab.join(HOME, STANDBY)
+    return lost_ms
 
 
 def account_for_home(lab: RunningLab) -> None:

@@ -89,8 +89,7 @@ def procedures(lab):
     at_rest(lab, STANDBY)
     assert farshore(lab, "switchover").returncode == 0
     at_rest(lab, HOME)
-    begun = now_ms()
-    lose_home_with_orphans(lab)
+    begun = lose_home_with_orphans(lab)
     wait_for("the failover", lambda: lab.record()["holder"] == STANDBY, 60)
     yield "failover", asked_by_functions(lab, begun, now_ms())
     lab.fault("heal", HOME)

@@ -62,8 +62,8 @@ class Quiet:
 class Plan:
     """Why the role moves, from where and to where.
 
-    `from_epoch` is the epoch that the source last held; `expires_at_ms` (wall clock) ends a drain that does not
-    come to an end; `drained_lsn` is the source's last byte, read behind fence and barrier.
+    `from_epoch` is the epoch that the source last held; `aborted`: a person has called it back, the source shall go
+    on; `drained_lsn` is the source's last byte, read behind fence and barrier.
     """
 
     plan_id: str
@@ -76,7 +76,7 @@ class Plan:
     lag_ms: int | None
     intent: Intent | None = None
     from_epoch: int = 0
-    expires_at_ms: int = 0
+    aborted: bool = False
     drained_lsn: int | None = None
     ticket: str | None = None
 
@@ -98,11 +98,17 @@ class Basis(StrEnum):
     UNHEALED = (
         "unhealed"  # the region's monitor lives, but its writer stays away for longer than Aurora needs
     )
+    WORD = "word"  # a person's word on a region that does not renew its lease
+    DESPITE = "despite"  # a person's word although the region renews it
+
+
+BY_WORD = (Basis.WORD, Basis.DESPITE)
+"""Proposed by a person: a second person's yes begins them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A failover that waits for a person: bound to an epoch, a target and the loss that was stated."""
+    """A failover that waits for a person: bound to an epoch, its last renewal, a target and the loss as stated."""
 
     proposal_id: str
     epoch: int
@@ -116,6 +122,7 @@ class Proposal:
     made_at_ms: int
     expires_at_ms: int
     approval: Approval | None = None
+    renewal_seq: int = 0
 
 
 class Evidence(StrEnum):

@@ -58,7 +58,11 @@ def neighbour_may_renew(view: View) -> bool:
 
 
 def proposal_is_outdated(view: View) -> bool:
-    return view.record.proposal is not None and keeper_may_renew(view)
+    """A renewal speaks against the loss; what is wanted although the region is well stands until its time is over."""
+    proposal = view.record.proposal
+    if proposal is None or not keeper_may_renew(view):
+        return False
+    return proposal.basis is not Basis.DESPITE or view.now.wall_ms >= proposal.expires_at_ms
 
 
 def reply_has_come(view: View) -> bool:
@@ -129,7 +133,7 @@ def approved_loss(view: View) -> bool:
     proposal, source = view.record.proposal, view.record.region_of_record
     if proposal is None or not health.approved(view.record, view.facts, view.now, view.profile):
         return False
-    if proposal.basis is Basis.LOST:
+    if proposal.basis is not Basis.UNHEALED:
         return _source_is_lost(view)
     return (
         health.is_unhealed(view.facts, source, view.profile)
@@ -156,11 +160,9 @@ def lost_but_needs_a_person(view: View) -> bool:
 
 
 def unhealed(view: View) -> bool:
-    holder = view.record.holder
     return (
-        holder is not None
-        and _may_propose(view)
-        and health.is_unhealed(view.facts, holder, view.profile)
+        _may_propose(view)
+        and health.is_unhealed(view.facts, view.record.region_of_record, view.profile)
         and health.failover_obstacle(view.record, view.facts, view.now) is None
     )
 
@@ -171,26 +173,46 @@ def unhealed(view: View) -> bool:
 def drained(view: View) -> bool:
     done = view.facts.drained
     is_done = done is not None and done.epoch == view.record.epoch
-    return view.facts.me == view.plan.source and is_done and not _stopped(view)
+    return view.facts.me == view.plan.source and is_done and not _drain_is_stopped(view)
 
 
-def _source_still_writes(view: View) -> bool:
-    """This region is the source, and both the control plane and its server say that it is the writer."""
+def _source_is_writer(view: View) -> bool:
+    """Both the control plane and the server itself say so."""
+    source = view.plan.source
     return (
-        view.facts.me == view.plan.source
-        and health.is_writer_of_cluster(view.facts, view.plan.source)
-        and health.writing_server(view.facts, view.plan.source) is not None
+        health.is_writer_of_cluster(view.facts, source)
+        and health.writing_server(view.facts, source) is not None
     )
 
 
-def _stopped(view: View) -> bool:
-    """The plan's time is over, or a person has aborted it."""
-    return 0 < view.plan.expires_at_ms <= view.now.wall_ms
+def _source_still_writes(view: View) -> bool:
+    return view.facts.me == view.plan.source and _source_is_writer(view)
+
+
+def _drain_is_stopped(view: View) -> bool:
+    """A person has aborted it, or this process has seen no renewal for longer than a drain may take.
+
+    Nobody's wall clock is asked: a process that starts anew grants the drain its time anew.
+    """
+    return view.plan.aborted or view.facts.lease_unchanged_ms >= view.profile.drain_ms
 
 
 def drain_fails(view: View) -> bool:
     may_not = not health.may_drain(view.record, view.facts, view.profile)
-    return _source_still_writes(view) and (_stopped(view) or may_not)
+    return _source_still_writes(view) and (_drain_is_stopped(view) or may_not)
+
+
+def drain_is_abandoned(view: View) -> bool:
+    """The source's own controller is away, but this region reaches its writer (H9). Nothing has been sent to AWS."""
+    source, server = view.plan.source, view.facts.servers.get(view.plan.source)
+    return (
+        view.facts.me != source
+        and _drain_is_stopped(view)
+        and _source_is_writer(view)
+        and server is not None
+        and server.epoch == view.record.epoch
+        and health.clock_is_steady(server, view.profile)
+    )
 
 
 def may_drain(view: View) -> bool:
@@ -224,7 +246,7 @@ def wait_is_over(view: View) -> bool:
     return (
         view.plan.kind is PlanKind.FAILOVER
         and view.facts.me == view.plan.target
-        and not _stopped(view)
+        and not view.plan.aborted
         and health.lease_certainly_ended(view.facts, view.profile)
     )
 
@@ -232,7 +254,7 @@ def wait_is_over(view: View) -> bool:
 def claim_expired(view: View) -> bool:
     """West claimed and died, or was called back, before it promoted anything (H14)."""
     waited = view.facts.lease_unchanged_ms >= view.profile.claim_ttl_ms
-    return _source_still_writes(view) and (waited or _stopped(view))
+    return _source_still_writes(view) and (waited or view.plan.aborted)
 
 
 def promotion_expired(view: View) -> bool:
@@ -321,6 +343,24 @@ def switchover_came_to_nothing(view: View) -> bool:
     return view.plan.kind in PLANNED and _source_still_writes(view) and settled and (over or _refused(view))
 
 
+# --- a region lost under a planned move -------------------------------------------------------------------------
+
+
+def _before_aws_moved(view: View) -> bool:
+    return view.plan.kind in PLANNED and view.facts.me == view.plan.target and _unmoved(view)
+
+
 def lost_on_the_way(view: View) -> bool:
-    """The source died under a planned move before AWS moved anything: what was drained is safe here."""
-    return view.plan.kind in PLANNED and view.facts.me == view.plan.target and _unmoved(view) and lost(view)
+    return _before_aws_moved(view) and lost(view)
+
+
+def approved_on_the_way(view: View) -> bool:
+    return _before_aws_moved(view) and approved_loss(view)
+
+
+def lost_on_the_way_but_needs_a_person(view: View) -> bool:
+    return _before_aws_moved(view) and lost_but_needs_a_person(view)
+
+
+def unhealed_on_the_way(view: View) -> bool:
+    return _before_aws_moved(view) and unhealed(view)

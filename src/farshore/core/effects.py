@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from farshore.core import health
+from farshore.core import health, plans
 from farshore.core.authority import (
     PLANNED,
     Aftermath,
@@ -12,7 +12,6 @@ from farshore.core.authority import (
     Phase,
     Plan,
     PlanKind,
-    Proposal,
     Quiet,
 )
 from farshore.core.conditions import View, all_connected
@@ -72,21 +71,16 @@ def proposed_for_unhealed(view: View) -> Authority:
 
 
 def _proposed(view: View, basis: Basis, reason: str) -> Authority:
-    record, made_at_ms = view.record, view.now.wall_ms
-    proposal = Proposal(
-        proposal_id=f"failover-{record.epoch + 1}-{record.version + 1}",
-        epoch=record.epoch,
-        source=record.region_of_record,
-        target=view.facts.me,
-        basis=basis,
-        requested_by=view.facts.process,
+    return plans.proposed(
+        view.record,
+        view.record.region_of_record,
+        view.facts.me,
+        basis,
+        by=view.facts.process,
         reason=reason,
-        loss_bound_ms=health.loss_bound_ms(record, view.profile),
-        loss_transactions=health.loss_transactions(record, view.profile),
-        made_at_ms=made_at_ms,
-        expires_at_ms=made_at_ms + view.profile.proposal_ttl_ms,
+        at_ms=view.now.wall_ms,
+        profile=view.profile,
     )
-    return replace(record, proposal=proposal)
 
 
 # --- claims -----------------------------------------------------------------------------------------------------
@@ -108,26 +102,23 @@ def claimed_moved_role(view: View) -> Authority:
 
 def _claimed(view: View, kind: PlanKind, reason: str, by: str) -> Authority:
     record = view.record
-    plan = Plan(
-        plan_id=f"{kind}-{record.epoch + 1}",
-        kind=kind,
-        source=record.region_of_record,
-        target=view.facts.me,
-        requested_by=by,
+    return plans.claimed(
+        record,
+        kind,
+        record.region_of_record,
+        view.facts.me,
+        by=by,
         reason=reason,
-        claimed_at_ms=view.now.wall_ms,
-        lag_ms=record.lag_ms,
-        from_epoch=health.granted_epoch(record),
+        at_ms=view.now.wall_ms,
         ticket=_ticket(record),
     )
-    return replace(record, epoch=record.epoch + 1, phase=Phase.CLAIMED, holder=None, plan=plan, proposal=None)
 
 
 def _ticket(record: Authority) -> str | None:
-    if record.plan is not None:
-        return record.plan.ticket
     approval = record.proposal.approval if record.proposal else None
-    return approval.ticket if approval else None
+    if approval is not None:
+        return approval.ticket
+    return record.plan.ticket if record.plan is not None else None
 
 
 # --- moving -----------------------------------------------------------------------------------------------------
@@ -152,8 +143,10 @@ def promoting_drained(view: View) -> Authority:
         raise ValueError(f"drained without a drain at version {view.record.version}")
     not_after_ms = view.now.wall_ms + view.profile.intent_not_after_ms
     intent = Intent(not_after_ms, attempt=1, by=view.facts.process)
-    plan = replace(view.plan, intent=intent, drained_lsn=done.lsn, expires_at_ms=0)
-    return replace(view.record, epoch=view.record.epoch + 1, phase=Phase.PROMOTING, holder=None, plan=plan)
+    plan = replace(view.plan, intent=intent, drained_lsn=done.lsn)
+    return replace(
+        view.record, epoch=view.record.epoch + 1, phase=Phase.PROMOTING, holder=None, plan=plan, proposal=None
+    )
 
 
 def _open_until_ms(view: View) -> int:
@@ -193,6 +186,7 @@ def held_by_target(view: View) -> Authority:
         phase=Phase.HELD,
         holder=plan.target,
         plan=None,
+        proposal=None,
         renewal_seq=record.renewal_seq + 1,
         renewed_at_ms=view.now.wall_ms,
         degraded=parted,
@@ -220,6 +214,7 @@ def held_by_source_again(view: View) -> Authority:
         phase=Phase.HELD,
         holder=plan.source,
         plan=None,
+        proposal=None,
         renewal_seq=record.renewal_seq + 1,
         renewed_at_ms=view.now.wall_ms,
         degraded=not all_connected(view),

@@ -88,7 +88,7 @@ class Profile:
                 FUNCTION_LIFE_MS + SIGNATURE_LIFE_MS,
                 "a function's life + a signature's life",
             ),
-            ("drain_ms", 2 * self.barrier_ms, "2 x barrier_ms"),
+            ("drain_ms", self.renew_ms + 2 * self.barrier_ms, "renew_ms + 2 x barrier_ms"),
             ("in_region_budget_ms", self.lease_wait_ms, "lease_ttl_ms x (1 + drift) + stall_margin_ms"),
             ("proposal_ttl_ms", self.lease_wait_ms, "lease_ttl_ms x (1 + drift) + stall_margin_ms"),
         )

@@ -6,7 +6,7 @@ What is done is recorded first, and every way to another writer goes through an 
   - switchover,
     failback:    HELD -> DRAINING -> (fenced and drained) -> PROMOTING -> HELD; `switchover` asks for the first step
   - rollback:    DRAINING, CLAIMED or PROMOTING -> HELD in a new epoch, by the region that is still the writer
-The conditions are in conditions.py, what becomes of the record in effects.py, what people ask for in requests.py.
+The conditions are in conditions.py, what becomes of the record in effects.py, what people ask for in requests/.
 """
 
 from collections.abc import Callable
@@ -148,8 +148,32 @@ TABLE: tuple[Row, ...] = (
         "is claimed for {me}",
     ),
     Row(
+        "call-off-for-source", Phase.DRAINING, Phase.HELD, when.drain_is_abandoned, then.held_by_source_again,
+        Action.RENEW,
+        "the {kind} to {target} is called off before anything moved, for {source}, whose controller is silent: "
+        "{source}, still the writer, holds {next_epoch}",
+    ),
+    Row(
         "lost-while-draining", Phase.DRAINING, Phase.CLAIMED, when.lost, then.claimed_lost_source, Action.NOTHING,
         "{source} is lost while it was being drained: epoch {next_epoch} is claimed for {me}",
+    ),
+    Row(
+        "approved-while-draining", Phase.DRAINING, Phase.CLAIMED, when.approved_loss, then.claimed_with_approval,
+        Action.NOTHING,
+        "{approver} has approved the failover from {source}, which was being drained, and what it rested on is "
+        "still so; epoch {next_epoch} is claimed for {me}",
+    ),
+    Row(
+        "propose-while-draining", Phase.DRAINING, Phase.DRAINING, when.lost_but_needs_a_person,
+        then.proposed_for_loss, Action.NOTHING,
+        "{source} is lost while it was being drained, and {why}: a failover to {me} that may lose {bound} is "
+        "proposed (`farshore approve`)",
+    ),
+    Row(
+        "propose-unhealed-while-draining", Phase.DRAINING, Phase.DRAINING, when.unhealed,
+        then.proposed_for_unhealed, Action.NOTHING,
+        "the writer of {source} went away while it was being drained, {unchanged_ms} ms ago, and its monitor lives; "
+        "a failover to {me} that may lose {bound} is proposed (`farshore approve`)",
     ),
     Row(
         "claimed-and-writing", Phase.CLAIMED, Phase.HELD, when.claimed_target_writes, then.held_by_target,
@@ -197,7 +221,24 @@ TABLE: tuple[Row, ...] = (
     Row(
         "lost-on-the-way", Phase.PROMOTING, Phase.CLAIMED, when.lost_on_the_way, then.claimed_lost_source,
         Action.NOTHING,
-        "{source} is lost before AWS moved the writer; {target} has all that was drained: epoch {next_epoch} "
-        "is claimed for a failover",
+        "{source} is lost before AWS moved the writer: epoch {next_epoch} is claimed for a failover to {target}",
+    ),
+    Row(
+        "approved-on-the-way", Phase.PROMOTING, Phase.CLAIMED, when.approved_on_the_way, then.claimed_with_approval,
+        Action.NOTHING,
+        "{approver} has approved the failover from {source}, and AWS has still not moved the writer; epoch "
+        "{next_epoch} is claimed for {me}",
+    ),
+    Row(
+        "propose-on-the-way", Phase.PROMOTING, Phase.PROMOTING, when.lost_on_the_way_but_needs_a_person,
+        then.proposed_for_loss, Action.NOTHING,
+        "{source} is lost before AWS moved the writer, and {why}: a failover to {me} that may lose {bound} is "
+        "proposed (`farshore approve`)",
+    ),
+    Row(
+        "propose-unhealed-on-the-way", Phase.PROMOTING, Phase.PROMOTING, when.unhealed_on_the_way,
+        then.proposed_for_unhealed, Action.NOTHING,
+        "the writer of {source} went away before AWS moved it, {unchanged_ms} ms ago, and its monitor lives; a "
+        "failover to {me} that may lose {bound} is proposed (`farshore approve`)",
     ),
 )  # fmt: skip

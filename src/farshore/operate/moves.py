@@ -43,7 +43,7 @@ def failover(
         if not although_healthy:
             requests.refuse_if_healthy(record, asked)
         if second_person:
-            return requests.propose(record, target, asked)
+            return requests.propose(record, target, asked, although_healthy=although_healthy)
         return requests.failover(record, target, accepted, asked)
 
     return build
