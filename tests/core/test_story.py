@@ -30,6 +30,7 @@ from farshore.core.facts import Endpoints, GlobalCluster
 from farshore.core.scene import Grade, span
 from farshore.core.story import judge
 
+DRAINING_AND_LOST = moving(Phase.DRAINING, 60_000, monitors=LOST["monitors"])
 SITUATIONS = {
     "healthy": ({}, EAST, 0, None, "nothing to do", None),
     "the table is dark": (
@@ -151,6 +152,14 @@ SITUATIONS = {
         "user/bob has approved a failover to us-west-2",
         "the approval holds for 5 min",
         WATCH,
+    ),
+    "lost while it was being drained, a proposal waits": (
+        {**DRAINING_AND_LOST, "record": replace(DRAINING_AND_LOST["record"], proposal=PROPOSAL)},
+        None,
+        1,
+        "a failover to us-west-2 that may lose up to 22 s, 221 transactions waits for a person",
+        "approve it within 10 min",
+        "farshore approve failover-4-10",
     ),
     "lost, the proposal has expired": (
         {**LOST, **record(mode="approve", proposal=replace(PROPOSAL, expires_at_ms=NOW_MS))},

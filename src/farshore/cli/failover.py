@@ -82,18 +82,18 @@ def approve(
     wait: moves.Wait = True,
     as_json: moves.Json = False,
 ) -> None:
-    """Say yes to a proposed failover; what it rests on is looked at once more before anything moves."""
+    """Say yes to a proposed failover: what farshore proposed is looked at once more, what a person did begins now."""
     with reported():
         workshop = Workshop(from_environment())
         requester = operate.requester(workshop, reason=reason, ticket=ticket)
         build = operate.approve(proposal, second_person=workshop.settings.two_person)
-        stands = requester.rehearse(build).proposal
-        if dry_run or stands is None:
+        if dry_run:
             moves.rehearse(workshop, requester, build, as_json=as_json)
             return
         written = moves.submit(requester, build, as_json=as_json)
-        if wait:
-            moves.follow(requester, written, stands.target, operate.FOLLOW_MS, as_json=as_json)
+        approved = written.proposal or written.plan
+        if wait and approved is not None:
+            moves.follow(requester, written, approved.target, operate.FOLLOW_MS, as_json=as_json)
 
 
 def abort(

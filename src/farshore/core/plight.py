@@ -40,7 +40,7 @@ def lapsed(scene: Scene, record: Authority) -> Advice:
 def _away_within_its_region(scene: Scene, record: Authority, words: str, age_ms: int) -> Advice:
     budget_ms = scene.profile.in_region_budget_ms
     words = f"{words}; its endpoints are silent, its monitor lives"
-    if age_ms < budget_ms + HESITATION_MS and _standing(scene, record) is None:
+    if age_ms < budget_ms + HESITATION_MS and standing(scene, record) is None:
         left = span(budget_ms - age_ms)
         return (
             f"{words}: Aurora is taken to replace its writer",
@@ -50,7 +50,7 @@ def _away_within_its_region(scene: Scene, record: Authority, words: str, age_ms:
     return _lost(scene, record, words, age_ms)
 
 
-def _standing(scene: Scene, record: Authority) -> Proposal | None:
+def standing(scene: Scene, record: Authority) -> Proposal | None:
     proposal = record.proposal
     good = proposal is not None and proposal.epoch == record.epoch and scene.now_ms < proposal.expires_at_ms
     return proposal if good else None
@@ -72,9 +72,9 @@ def _lost(scene: Scene, record: Authority, words: str, age_ms: int) -> Advice:
             "wait that long: until then no move may begin, whoever asks",
             "farshore watch",
         )
-    proposal = _standing(scene, record)
+    proposal = standing(scene, record)
     if proposal is not None:
-        return _proposed(scene, proposal, words)
+        return proposed(scene, proposal, words)
     why = health.approval_needed(record, profile)
     due_ms = profile.lease_wait_ms + HESITATION_MS
     if record.mode != "manual" and age_ms < due_ms:
@@ -98,7 +98,7 @@ def _lost(scene: Scene, record: Authority, words: str, age_ms: int) -> Advice:
     )
 
 
-def _proposed(scene: Scene, proposal: Proposal, words: str) -> Advice:
+def proposed(scene: Scene, proposal: Proposal, words: str) -> Advice:
     if proposal.approval is not None:
         left = span(proposal.approval.expires_at_ms - scene.now_ms)
         return (

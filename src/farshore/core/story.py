@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from farshore.core import sights
 from farshore.core.authority import Evidence, Phase
-from farshore.core.plight import Advice, lapsed
+from farshore.core.plight import Advice, lapsed, proposed, standing
 from farshore.core.scene import Finding, Grade, Scene, span
 
 
@@ -104,7 +104,10 @@ def _moving(scene: Scene) -> Iterator[Finding]:
         f"nobody may write: a {plan.kind} from {plan.source} to {plan.target} is under way, {record.phase} for "
         f"{span(since_ms)}, asked for by {plan.requested_by}{ticket}; it waits for {_waits_for(scene)}"
     )
-    if since_ms <= _patience_ms(scene):
+    proposal = standing(scene, record)
+    if proposal is not None:
+        yield _wrong(proposed(scene, proposal, words))
+    elif since_ms <= _patience_ms(scene):
         yield Finding(
             Grade.WRONG, words, "wait: the controllers carry it out; this follows it", "farshore watch"
         )

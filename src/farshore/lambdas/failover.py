@@ -17,6 +17,7 @@ from farshore.core.errors import FarshoreError, RefusedError, UnknownOutcomeErro
 from farshore.core.requests import Asked, Statement, loss_statement
 from farshore.lambdas.loop import LambdaContext
 from farshore.log import log
+from farshore.operate import moves
 from farshore.requester import Build, Person, Requester
 from farshore.settings import from_environment
 from farshore.workshop import Workshop
@@ -97,19 +98,11 @@ def _ask(workshop: Workshop, request: Request) -> dict[str, object]:
     if request.target is not None and request.target not in names.regions:
         raise UsageError(f"target = {request.target!r} is not one of {', '.join(names.regions)}.")
     requester = Requester(workshop.journal, workshop.clock, workshop.settings.profile, request.person)
-    build = _failover(workshop, request) if request.move == "failover" else _planned(workshop, request)
+    is_failover = request.move == "failover"
+    build = (
+        _failover(workshop, request) if is_failover else moves.planned(workshop, request.move, request.target)
+    )
     return _answer(requester.submit(build))
-
-
-def _planned(workshop: Workshop, request: Request) -> Build:
-    names, cluster = workshop.settings.names, workshop.cloud.describe()
-    home = names.home_region if request.move == "failback" else None
-
-    def build(record: Authority, asked: Asked) -> Authority:
-        target = request.target or home or names.other(record.region_of_record)
-        return requests.switchover(record, cluster, target, asked)
-
-    return build
 
 
 def _failover(workshop: Workshop, request: Request) -> Build:

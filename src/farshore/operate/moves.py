@@ -29,9 +29,15 @@ def target_of(workshop: Workshop, record: Authority, wanted: str | None) -> str:
     return wanted or names.other(record.region_of_record)
 
 
-def switchover(workshop: Workshop, target: str) -> Build:
-    cluster = workshop.cloud.describe()
-    return lambda record, asked: requests.switchover(record, cluster, target, asked)
+def planned(workshop: Workshop, move: str, wanted: str | None = None) -> Build:
+    """`move`: a switchover to the region named or the other one, or a failback, home unless a region is named."""
+    cluster, home = workshop.cloud.describe(), workshop.settings.names.home_region
+    wanted = wanted or (home if move == PlanKind.FAILBACK else None)
+
+    def build(record: Authority, asked: requests.Asked) -> Authority:
+        return requests.switchover(record, cluster, target_of(workshop, record, wanted), asked)
+
+    return build
 
 
 def failover(
@@ -70,9 +76,8 @@ class Outline:
 
 def outline(before: Authority, after: Authority, profile: Profile) -> Outline:
     """The stages' bounds come from the profile; what AWS needs is AWS's and not bounded here."""
-    plan = after.plan
-    if plan is None:
-        proposal = after.proposal
+    plan, proposal = after.plan, after.proposal
+    if plan is None or proposal is not None:
         target = proposal.target if proposal else "-"
         stated = requests.loss_statement(before, profile)
         return Outline("proposal", before.region_of_record, target, before.epoch + 1, stated.words, {})
