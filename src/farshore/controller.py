@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from farshore.core import first_boot
 from farshore.core.authority import Authority, Phase
 from farshore.core.decide import Step, decide
 from farshore.core.errors import MoveRefusedError, UnknownOutcomeError
@@ -97,7 +98,9 @@ class Controller:
         """One round; returns how many ms to rest before the next. Raises UnknownOutcomeError without the table."""
         self._read_if_due()
         facts = self._observe()
-        step = decide(self._record, facts, self._world.clock.now(), self._profile, self._mode)
+        may_boot = self._record is None and first_boot.obstacle(facts) is None
+        history = self._world.journal.history() if may_boot else ()
+        step = decide(self._record, facts, self._world.clock.now(), self._profile, self._mode, history)
         taken = self._take(step, facts)
         self._publish()
         return rest_ms(self._record, facts, self._profile) if taken else 1

@@ -1,9 +1,9 @@
 """Stories: each file in transcripts/ is a list of commands and what farshore said and did, in order.
 
 Commands: `run MS`, `lose REGION`, `heal REGION`, `kill REGION controller`, `start REGION controller`,
-`console moves the role to REGION`, `mode MODE`, `aws ok|refused|cancelled|...`, and what people ask for:
-`switchover REGION`, `failover REGION`, `approve`, `abort`, `pause`, `resume`, `account REGION`, and by a colleague
-`propose REGION [although healthy]`.
+`console moves the role to REGION`, `by hand the role goes to REGION, the record away`, `mode MODE`,
+`aws ok|refused|cancelled|...`, and what people ask for: `switchover REGION`, `failover REGION`, `approve`, `abort`,
+`pause`, `resume`, `account REGION`, and by a colleague `propose REGION [although healthy]`.
 FARSHORE_REWRITE=1 writes the answers anew: read the diff.
 """
 
@@ -52,8 +52,8 @@ class Story:
                 del self.actors[region]
             case ["start", region, "controller"]:
                 self.start(region)
-            case ["console", "moves", "the", "role", "to", region]:
-                world.cluster.move_by_hand(region)
+            case ["console", *_] | ["by", "hand", *_]:
+                self.move_outside(command)
             case ["aws", answer]:
                 world.aws = lambda: answer.replace("-", " ")
             case [
@@ -66,6 +66,12 @@ class Story:
             case _:
                 raise AssertionError(f"no such command: {command}")
         return self.news()
+
+    def move_outside(self, command):
+        region = HOME if HOME in command else STANDBY
+        self.world.cluster.move_by_hand(region)
+        if command.startswith("by hand"):
+            self.world.record = None
 
     def ask(self, command):
         """By the same journal as everybody; a refusal is told and changes nothing."""

@@ -247,6 +247,18 @@ def test_a_planned_move_by_hand(lab, terminal):
     assert_one_writer(home, standby)
     assert [beat.epoch for beat in home.confirmed(given_at)][-1] == int(person.known["given-epoch"])
     lab.invoke_all()
+    assert_the_history_goes_on(lab, STANDBY)
+    lab.run("reconcile", "--waive")
+
+
+def assert_the_history_goes_on(lab, left):
+    """What was told before is told still, in order, and the region that was left is to be accounted for."""
+    told, record = lab.events(), lab.record()
+    assert [event["action"] for event in told].count("first-boot") > 1
+    assert [event["version"] for event in told] == sorted(event["version"] for event in told)
+    assert record["version"] > told[-2]["version"]
+    owed = [account for account in record["aftermaths"] if account["orphans_open"] != 0]
+    assert [(account["region"], account["evidence"]) for account in owed] == [(left, "awaited")]
 
 
 def raw_record(lab, via=STANDBY):
@@ -273,6 +285,15 @@ def test_a_region_is_lost_while_farshore_is_gone(lab, terminal):
     assert not zombie.confirmed(standby.confirmed()[0].begun)
     assert_one_writer(zombie, standby)
     assert lab.record()["holder"] == STANDBY
+    assert_the_history_goes_on(lab, HOME)
+    read = wait_for("the saved volume is read", lambda: _read(lab), 60, 1.0)
+    assert read["lost_region"] == HOME
+    assert "evidence saved" in lab.run("reconcile", "--resolved")["reason"]
+
+
+def _read(lab):
+    listed = lab.run("orphans")
+    return listed if listed["complete"] else None
 
 
 def test_nothing_of_it_was_denied(lab):

@@ -12,6 +12,9 @@ from enum import StrEnum
 
 from farshore.core.profile import Mode
 
+VERSIONS_LEAPT = 1_000_000_000
+"""A record that begins over a history counts from the next multiple of this: more renewals than any record lives."""
+
 
 class Phase(StrEnum):
     HELD = "HELD"  # one region holds the lease and writes
@@ -188,6 +191,11 @@ class Authority:
     quiet: Quiet | None = None
     proposal: Proposal | None = None
     aftermaths: tuple[Aftermath, ...] = ()
+
+    @property
+    def renewals(self) -> int:
+        """How often the lease was renewed since this record began."""
+        return self.renewal_seq % VERSIONS_LEAPT
 
     @property
     def region_of_record(self) -> str:

@@ -1,15 +1,16 @@
 """observe -> decide -> record -> act. This is `decide`: pure, total, and the only place where steps are chosen."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from farshore.core import health
+from farshore.core import first_boot, health
 from farshore.core.authority import Authority, Event, Phase, PlanKind
-from farshore.core.conditions import View
 from farshore.core.errors import InvariantError
 from farshore.core.facts import Facts, Now
 from farshore.core.profile import Mode, Profile
 from farshore.core.stamp import stamped
 from farshore.core.transitions import TABLE, Action
+from farshore.core.view import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +23,17 @@ class Step:
     reason: str
 
 
-def decide(record: Authority | None, facts: Facts, now: Now, profile: Profile, mode: Mode = "auto") -> Step:
-    """The next step for this controller; `mode` matters at first boot only."""
+def decide(
+    record: Authority | None,
+    facts: Facts,
+    now: Now,
+    profile: Profile,
+    mode: Mode = "auto",
+    history: Sequence[Event] = (),
+) -> Step:
+    """The next step for this controller; `mode` and `history` matter at first boot only."""
     if record is None:
-        return _first_boot(facts, now, mode)
+        return _boot(facts, now, mode, history)
     view = View(record, facts, now, profile)
     for row in TABLE:
         if row.source is record.phase and row.when(view):
@@ -37,6 +45,14 @@ def decide(record: Authority | None, facts: Facts, now: Now, profile: Profile, m
                 raise InvariantError(f"{row.name} leads to {row.target}, not to {after.phase}")
             return Step(row.name, _stamped(view, after, row.name, reason), row.action, reason)
     return Step("wait", None, Action.NOTHING, _why_waiting(view))
+
+
+def _boot(facts: Facts, now: Now, mode: Mode, history: Sequence[Event]) -> Step:
+    obstacle = first_boot.obstacle(facts)
+    if obstacle is not None:
+        return Step("wait", None, Action.NOTHING, f"no authority yet, and {obstacle}")
+    record = first_boot.record(facts, now, mode, history)
+    return Step(record.last_event.action, record, Action.RENEW, record.last_event.reason)
 
 
 def _stamped(view: View, after: Authority, action: str, reason: str) -> Authority:
@@ -55,41 +71,6 @@ def _stamped(view: View, after: Authority, action: str, reason: str) -> Authorit
         detected_at_ms=detected_at_ms,
         ticket=plan.ticket if plan else None,
     )
-
-
-def _first_boot(facts: Facts, now: Now, mode: Mode) -> Step:
-    """A table without a record: the cluster's writer gets an epoch above any its database has known (H17)."""
-    server = health.writing_server(facts, facts.me)
-    if server is None or not health.is_writer_of_cluster(facts, facts.me):
-        return Step("wait", None, Action.NOTHING, f"no authority yet, and {_why_no_writer(facts)}")
-    epoch = server.epoch + 1
-    reason = f"no authority yet: {facts.me} is the global cluster's writer and gets epoch {epoch}"
-    event = Event(1, now.wall_ms, epoch, Phase.HELD, facts.me, "first-boot", reason, facts.process)
-    record = Authority(
-        version=1,
-        epoch=epoch,
-        phase=Phase.HELD,
-        holder=facts.me,
-        renewal_seq=1,
-        renewed_at_ms=now.wall_ms,
-        lag_ms=server.lag_ms,
-        mode=mode,
-        paused=False,
-        degraded=False,
-        plan=None,
-        last_event=event,
-    )
-    return Step("first-boot", record, Action.RENEW, reason)
-
-
-def _why_no_writer(facts: Facts) -> str:
-    if facts.me not in facts.servers:
-        return f"the database of {facts.me} cannot be reached, or has no guard (`farshore guard install`)"
-    if facts.cluster is None:
-        return f"the global cluster cannot be described from {facts.me}"
-    if facts.cluster.moving is not None:
-        return f"the global cluster is being moved ({facts.cluster.moving})"
-    return f"{facts.me} is not the writer"
 
 
 def _why_waiting(view: View) -> str:

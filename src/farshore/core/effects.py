@@ -14,7 +14,8 @@ from farshore.core.authority import (
     PlanKind,
     Quiet,
 )
-from farshore.core.conditions import View, all_connected
+from farshore.core.conditions import all_connected
+from farshore.core.view import View
 
 
 def same(view: View) -> Authority:

@@ -6,7 +6,8 @@ What is done is recorded first, and every way to another writer goes through an 
   - switchover,
     failback:    HELD -> DRAINING -> (fenced and drained) -> PROMOTING -> HELD; `switchover` asks for the first step
   - rollback:    DRAINING, CLAIMED or PROMOTING -> HELD in a new epoch, by the region that is still the writer
-The conditions are in conditions.py, what becomes of the record in effects.py, what people ask for in requests/.
+The conditions are in conditions.py and moving.py, what becomes of the record in effects.py, what people ask for in
+requests/.
 """
 
 from collections.abc import Callable
@@ -15,9 +16,9 @@ from enum import StrEnum
 
 from farshore.core import conditions as when
 from farshore.core import effects as then
-from farshore.core import health
+from farshore.core import health, moving
 from farshore.core.authority import Authority, Phase
-from farshore.core.conditions import View
+from farshore.core.view import View
 
 
 class Action(StrEnum):
@@ -130,15 +131,15 @@ TABLE: tuple[Row, ...] = (
         "replaced it; a failover to {me} that may lose {bound} is proposed (`farshore approve`)",
     ),
     Row(
-        "drained", Phase.DRAINING, Phase.PROMOTING, when.drained, then.promoting_drained, Action.NOTHING,
+        "drained", Phase.DRAINING, Phase.PROMOTING, moving.drained, then.promoting_drained, Action.NOTHING,
         "{source} is fenced and drained up to {lsn}: epoch {next_epoch} is claimed for {target}",
     ),
     Row(
-        "call-off", Phase.DRAINING, Phase.HELD, when.drain_fails, then.held_by_source_again, Action.RENEW,
+        "call-off", Phase.DRAINING, Phase.HELD, moving.drain_fails, then.held_by_source_again, Action.RENEW,
         "the {kind} to {target} is called off before anything moved: {source}, still the writer, holds {next_epoch}",
     ),
     Row(
-        "drain", Phase.DRAINING, Phase.DRAINING, when.may_drain, then.same, Action.DRAIN,
+        "drain", Phase.DRAINING, Phase.DRAINING, moving.may_drain, then.same, Action.DRAIN,
         "{source} is fenced, and what is past its commit check is waited for",
     ),
     Row(
@@ -148,7 +149,7 @@ TABLE: tuple[Row, ...] = (
         "is claimed for {me}",
     ),
     Row(
-        "call-off-for-source", Phase.DRAINING, Phase.HELD, when.drain_is_abandoned, then.held_by_source_again,
+        "call-off-for-source", Phase.DRAINING, Phase.HELD, moving.drain_is_abandoned, then.held_by_source_again,
         Action.RENEW,
         "the {kind} to {target} is called off before anything moved, for {source}, whose controller is silent: "
         "{source}, still the writer, holds {next_epoch}",
@@ -176,67 +177,67 @@ TABLE: tuple[Row, ...] = (
         "a failover to {me} that may lose {bound} is proposed (`farshore approve`)",
     ),
     Row(
-        "claimed-and-writing", Phase.CLAIMED, Phase.HELD, when.claimed_target_writes, then.held_by_target,
+        "claimed-and-writing", Phase.CLAIMED, Phase.HELD, moving.claimed_target_writes, then.held_by_target,
         Action.RENEW,
         "{target} is the global cluster's writer already and the lease of {source} has ended: "
         "{target} holds epoch {epoch}",
     ),
     Row(
-        "promote", Phase.CLAIMED, Phase.PROMOTING, when.wait_is_over, then.promoting, Action.PROMOTE,
+        "promote", Phase.CLAIMED, Phase.PROMOTING, moving.wait_is_over, then.promoting, Action.PROMOTE,
         "the lease of {source} has certainly ended ({unchanged_ms} ms without a renewal, {wait_ms} needed): "
         "{target} is promoted",
     ),
     Row(
-        "claim-expired", Phase.CLAIMED, Phase.HELD, when.claim_expired, then.held_by_source_again, Action.RENEW,
+        "claim-expired", Phase.CLAIMED, Phase.HELD, moving.claim_expired, then.held_by_source_again, Action.RENEW,
         "{target} claimed epoch {epoch} and promoted nothing: {source}, still the writer, holds {next_epoch}",
     ),
     Row(
-        "promoted", Phase.PROMOTING, Phase.HELD, when.target_writes, then.held_by_target, Action.RENEW,
+        "promoted", Phase.PROMOTING, Phase.HELD, moving.target_writes, then.held_by_target, Action.RENEW,
         "{target} is promoted: it holds epoch {epoch} and may write",
     ),
     Row(
-        "promote-again", Phase.PROMOTING, Phase.PROMOTING, when.promotion_unsent, then.same, Action.PROMOTE,
+        "promote-again", Phase.PROMOTING, Phase.PROMOTING, moving.promotion_unsent, then.same, Action.PROMOTE,
         "the promotion of {target} was recorded and nothing has moved: it is sent",
     ),
     Row(
-        "promote-anew", Phase.PROMOTING, Phase.PROMOTING, when.promotion_spent, then.promoting, Action.PROMOTE,
+        "promote-anew", Phase.PROMOTING, Phase.PROMOTING, moving.promotion_spent, then.promoting, Action.PROMOTE,
         "attempt {attempt} to promote {target} came to nothing ({answer}): a new one is sent",
     ),
     Row(
-        "promotion-expired", Phase.PROMOTING, Phase.HELD, when.promotion_expired, then.held_by_source_again,
+        "promotion-expired", Phase.PROMOTING, Phase.HELD, moving.promotion_expired, then.held_by_source_again,
         Action.RENEW,
         "{target} went silent while it was to be promoted, and no request of it can arrive any more: {source}, "
         "still the writer, holds {next_epoch}",
     ),
     Row(
-        "switch", Phase.PROMOTING, Phase.PROMOTING, when.target_has_the_last_byte, then.same, Action.SWITCH,
+        "switch", Phase.PROMOTING, Phase.PROMOTING, moving.target_has_the_last_byte, then.same, Action.SWITCH,
         "{target} has the last byte of {source}: AWS is asked to switch over",
     ),
     Row(
-        "rolled-back", Phase.PROMOTING, Phase.HELD, when.switchover_came_to_nothing, then.held_by_source_again,
+        "rolled-back", Phase.PROMOTING, Phase.HELD, moving.switchover_came_to_nothing, then.held_by_source_again,
         Action.RENEW,
         "the {kind} to {target} came to nothing ({answer}) and AWS shows {source} as the writer: "
         "{source} holds {next_epoch}",
     ),
     Row(
-        "lost-on-the-way", Phase.PROMOTING, Phase.CLAIMED, when.lost_on_the_way, then.claimed_lost_source,
+        "lost-on-the-way", Phase.PROMOTING, Phase.CLAIMED, moving.lost_on_the_way, then.claimed_lost_source,
         Action.NOTHING,
         "{source} is lost before AWS moved the writer: epoch {next_epoch} is claimed for a failover to {target}",
     ),
     Row(
-        "approved-on-the-way", Phase.PROMOTING, Phase.CLAIMED, when.approved_on_the_way, then.claimed_with_approval,
+        "approved-on-the-way", Phase.PROMOTING, Phase.CLAIMED, moving.approved_on_the_way, then.claimed_with_approval,
         Action.NOTHING,
         "{approver} has approved the failover from {source}, and AWS has still not moved the writer; epoch "
         "{next_epoch} is claimed for {me}",
     ),
     Row(
-        "propose-on-the-way", Phase.PROMOTING, Phase.PROMOTING, when.lost_on_the_way_but_needs_a_person,
+        "propose-on-the-way", Phase.PROMOTING, Phase.PROMOTING, moving.lost_on_the_way_but_needs_a_person,
         then.proposed_for_loss, Action.NOTHING,
         "{source} is lost before AWS moved the writer, and {why}: a failover to {me} that may lose {bound} is "
         "proposed (`farshore approve`)",
     ),
     Row(
-        "propose-unhealed-on-the-way", Phase.PROMOTING, Phase.PROMOTING, when.unhealed_on_the_way,
+        "propose-unhealed-on-the-way", Phase.PROMOTING, Phase.PROMOTING, moving.unhealed_on_the_way,
         then.proposed_for_unhealed, Action.NOTHING,
         "the writer of {source} went away before AWS moved it, {unchanged_ms} ms ago, and its monitor lives; a "
         "failover to {me} that may lose {bound} is proposed (`farshore approve`)",

@@ -178,7 +178,7 @@ class Lab:
                 record = workshop.journal.read().record
             except UnknownOutcomeError:
                 continue
-            if record is not None and record.renewal_seq >= guard.RENEWALS_BEFORE_ENFORCING:
+            if record is not None and record.renewals >= guard.RENEWALS_BEFORE_ENFORCING:
                 self._tell(f"{record.holder} holds epoch {record.epoch} and keeps its lease")
                 return
             time.sleep(0.05)

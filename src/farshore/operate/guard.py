@@ -66,9 +66,9 @@ def set_enforcing(workshop: Workshop, writer_region: str, *, enforcing: bool) ->
     """Enforcing before the lease is kept would stop production, so it waits for three renewals (H17)."""
     record = workshop.journal.read().record
     if enforcing and (
-        record is None or record.phase is not Phase.HELD or record.renewal_seq < RENEWALS_BEFORE_ENFORCING
+        record is None or record.phase is not Phase.HELD or record.renewals < RENEWALS_BEFORE_ENFORCING
     ):
-        renewals = 0 if record is None else record.renewal_seq
+        renewals = 0 if record is None else record.renewals
         raise RefusedError(
             f"the lease has been renewed {renewals} times, {RENEWALS_BEFORE_ENFORCING} are needed before the guard "
             "may refuse commits.",
