@@ -6,18 +6,38 @@ It decides nothing, and it waits for nothing in the region being left: any survi
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from farshore.core.authority import Authority, Event, Phase
-from farshore.core.errors import RefusedError, UnknownOutcomeError
+from farshore.core import requests
+from farshore.core.authority import Authority, Event, Phase, PlanKind
+from farshore.core.errors import RefusedError, UnknownOutcomeError, UsageError
 from farshore.core.facts import Now
 from farshore.core.profile import Profile
 from farshore.core.requests import Asked
-from farshore.ports import Clock, Journal
+from farshore.names import Names
+from farshore.ports import Clock, Cloud, Journal
 
 Build = Callable[[Authority, Asked], Authority]
 """A request of core.requests with its arguments bound; raises RefusedError."""
 
 TRIES = 40
 POLL_MS = 50
+
+
+def target_of(names: Names, record: Authority, wanted: str | None) -> str:
+    """The region that is meant: the one named, or the other one. Raises UsageError for an unknown one."""
+    if wanted is not None and wanted not in names.regions:
+        raise UsageError(f"{wanted} is not a region of this cluster; use {' or '.join(names.regions)}.")
+    return wanted or names.other(record.region_of_record)
+
+
+def planned(cloud: Cloud, names: Names, move: str, wanted: str | None = None) -> Build:
+    """`move`: a switchover to the region named or the other one, or a failback, home unless a region is named."""
+    cluster = cloud.describe()
+    wanted = wanted or (names.home_region if move == PlanKind.FAILBACK else None)
+
+    def build(record: Authority, asked: Asked) -> Authority:
+        return requests.switchover(record, cluster, target_of(names, record, wanted), asked)
+
+    return build
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ def test_it_carries_no_lab_no_drill_and_no_boto3(unpacked):
     assert not (unpacked / "boto3").exists()
 
 
-@pytest.mark.parametrize("handler", ["controller", "monitor"])
+@pytest.mark.parametrize("handler", ["authority", "controller", "failover", "monitor", "rotation"])
 def test_its_handlers_import_with_nothing_but_the_runtimes_boto3(unpacked, handler):
     """-I keeps this repository and the user's site out; the interpreter's own site stands for the runtime."""
     program = (

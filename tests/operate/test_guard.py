@@ -65,3 +65,16 @@ def test_a_table_is_taken_off_the_guard_and_no_other(server):
         guard.uninstall(workshop(server), HOME, ["public.nothing"])
     assert guard.uninstall(workshop(server), HOME, ["account"]).tables == ()
     server.sql("update account set balance = 1 where id = 3")
+
+
+def test_changes_of_the_schema_are_guarded_unless_they_are_not_to_be(server):
+    """The grant above opened nothing: behind it no table comes and none goes."""
+    server.sql("select farshore.set_enforcing(true)")
+    assert guard.install(workshop(server), HOME, [], ddl=False).ddl is False
+    found = guard.install(workshop(server), HOME, [])
+    assert (found.ddl, found.tables) == (True, ())
+    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        server.sql("create table refused(id int)")
+    assert guard.install(workshop(server), HOME, []).ddl, "installed again without a lease"
+    assert guard.uninstall(workshop(server), HOME, [], ddl=True).ddl is False
+    server.sql("create table taken(id int)")

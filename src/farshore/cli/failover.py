@@ -9,6 +9,7 @@ from farshore.cli.output import err, reported
 from farshore.core import requests
 from farshore.core.errors import RefusedError
 from farshore.operate import moves as operate
+from farshore.requester import target_of
 from farshore.settings import from_environment
 from farshore.workshop import Workshop
 
@@ -42,7 +43,7 @@ def failover(
         workshop = Workshop(from_environment())
         requester = operate.requester(workshop, reason=reason, ticket=ticket)
         record = requester.record()
-        target = operate.target_of(workshop, record, to)
+        target = target_of(workshop.settings.names, record, to)
         stated = requests.loss_statement(record, workshop.settings.profile)
         accepted = requests.Statement(
             stated.loss_bound_ms if dry_run else accept_loss_ms,

@@ -26,13 +26,17 @@ def install(
     table: Annotated[
         list[str], typer.Option("--table", help="A table to guard, as schema.table; repeatable.")
     ] = [],  # noqa: B006 - Typer reads it, nobody writes it
+    ddl: Annotated[
+        bool, typer.Option(help="Guard changes of the schema too, where event triggers may be created.")
+    ] = True,
     region: Region = None,
     as_json: Json = False,
 ) -> None:
     """Create the guard in the writer's database and guard the given tables. Safe to repeat."""
     with reported():
         workshop = Workshop(from_environment())
-        show(operate.install(workshop, _writer(workshop, region), table), as_json=as_json, words=_words)
+        installed = operate.install(workshop, _writer(workshop, region), table, ddl=ddl)
+        show(installed, as_json=as_json, words=_words)
 
 
 @app.command()
@@ -40,13 +44,15 @@ def uninstall(
     *,
     table: Annotated[
         list[str], typer.Option("--table", help="A guarded table, as schema.table; repeatable.")
-    ],
+    ] = [],  # noqa: B006 - Typer reads it, nobody writes it
+    ddl: Annotated[bool, typer.Option("--ddl", help="Off changes of the schema.")] = False,
     as_json: Json = False,
 ) -> None:
     """Take the guard off tables: nothing holds back a second writer there any more."""
     with reported():
         workshop = Workshop(from_environment())
-        show(operate.uninstall(workshop, _writer(workshop, None), table), as_json=as_json, words=_words)
+        left = operate.uninstall(workshop, _writer(workshop, None), table, ddl=ddl)
+        show(left, as_json=as_json, words=_words)
 
 
 @app.command()
@@ -97,5 +103,6 @@ def _words(found: operate.GuardStatus) -> str:
             f"mode      {'enforce' if found.enforcing else 'advisory'}",
             f"lease     {'valid now' if found.in_lease else 'not valid now'}",
             f"tables    {', '.join(found.tables) or 'none'}",
+            f"schema    {'changes are guarded' if found.ddl else 'changes are not guarded'}",
         )
     )

@@ -3,6 +3,7 @@
 from farshore.cli import moves
 from farshore.cli.output import reported
 from farshore.operate import moves as operate
+from farshore.requester import planned
 from farshore.settings import from_environment
 from farshore.workshop import Workshop
 
@@ -38,7 +39,7 @@ def _planned(
     with reported():
         workshop = Workshop(from_environment())
         requester = operate.requester(workshop, reason=reason, ticket=ticket)
-        build = operate.planned(workshop, move, to)
+        build = planned(workshop.cloud, workshop.settings.names, move, to)
         if dry_run:
             moves.rehearse(workshop, requester, build, as_json=as_json)
             return

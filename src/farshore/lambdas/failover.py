@@ -17,8 +17,7 @@ from farshore.core.errors import FarshoreError, RefusedError, UnknownOutcomeErro
 from farshore.core.requests import Asked, Statement, loss_statement
 from farshore.lambdas.loop import LambdaContext
 from farshore.log import log
-from farshore.operate import moves
-from farshore.requester import Build, Person, Requester
+from farshore.requester import Build, Person, Requester, planned
 from farshore.settings import from_environment
 from farshore.workshop import Workshop
 
@@ -98,11 +97,9 @@ def _ask(workshop: Workshop, request: Request) -> dict[str, object]:
     if request.target is not None and request.target not in names.regions:
         raise UsageError(f"target = {request.target!r} is not one of {', '.join(names.regions)}.")
     requester = Requester(workshop.journal, workshop.clock, workshop.settings.profile, request.person)
-    is_failover = request.move == "failover"
-    build = (
-        _failover(workshop, request) if is_failover else moves.planned(workshop, request.move, request.target)
-    )
-    return _answer(requester.submit(build))
+    if request.move == "failover":
+        return _answer(requester.submit(_failover(workshop, request)))
+    return _answer(requester.submit(planned(workshop.cloud, names, request.move, request.target)))
 
 
 def _failover(workshop: Workshop, request: Request) -> Build:

@@ -25,10 +25,16 @@ class GuardStatus:
     enforcing: bool
     in_lease: bool
     tables: tuple[str, ...]
+    ddl: bool = False
 
 
-def install(workshop: Workshop, writer_region: str, tables: Sequence[str]) -> GuardStatus:
-    """Create the guard's schema and role if needed, then guard `tables` (schema-qualified). Safe to repeat."""
+def install(
+    workshop: Workshop, writer_region: str, tables: Sequence[str], *, ddl: bool = True
+) -> GuardStatus:
+    """Create the guard's schema and role if needed, then guard `tables` (schema-qualified). Safe to repeat.
+
+    `ddl`: changes of the schema too, where this server lets its master user create event triggers.
+    """
     with _master(workshop, writer_region) as connection:
         missing = [
             t for t in tables if _one(connection, "select to_regclass(%s) as found", t)["found"] is None
@@ -36,24 +42,35 @@ def install(workshop: Workshop, writer_region: str, tables: Sequence[str]) -> Gu
         if missing:
             raise UsageError(f"--table {missing[0]}: there is no such table; name it as schema.table.")
         connection.execute(resources.files("farshore.postgres").joinpath("guard.sql").read_text().encode())
-        _create_role(connection, workshop.credentials)
+        with connection.transaction():
+            connection.execute("select farshore.own_ddl()")
+            _create_role(connection, workshop.credentials)
         with _short_locks(connection):
             for table in tables:
                 connection.execute("select farshore.guard(%s::regclass)", (table,))
+            if ddl:
+                connection.execute("select farshore.guard_ddl()")
         return _status(connection)
 
 
-def uninstall(workshop: Workshop, writer_region: str, tables: Sequence[str]) -> GuardStatus:
-    """Take the guard off `tables`; the lease stays as it is. Whoever writes there is held back by nothing then."""
+def uninstall(
+    workshop: Workshop, writer_region: str, tables: Sequence[str], *, ddl: bool = False
+) -> GuardStatus:
+    """Take the guard off `tables`; the lease stays as it is. Whoever writes there is held back by nothing then.
+
+    `ddl`: off changes of the schema, as before an upgrade to another major version.
+    """
     with _master(workshop, writer_region) as connection:
         guarded = _status(connection).tables
         unknown = [table for table in tables if table not in guarded]
-        if unknown or not tables:
+        if unknown or not (tables or ddl):
             names = ", ".join(guarded) or "none"
             raise UsageError(f"--table {unknown[0] if unknown else ''} is not guarded; guarded are: {names}.")
         with _short_locks(connection):
             for table in tables:
                 connection.execute("select farshore.unguard(%s::regclass)", (table,))
+            if ddl:
+                connection.execute("select farshore.unguard_ddl()")
         return _status(connection)
 
 
@@ -100,7 +117,12 @@ def _short_locks(connection: psycopg.Connection[dict[str, Any]]) -> Iterator[Non
 
 def _status(connection: psycopg.Connection[dict[str, Any]]) -> GuardStatus:
     lease = _one(connection, "select *, farshore.in_lease() as in_lease from farshore.lease")
-    tables = connection.execute("select guarded::text as name from farshore.guarded order by 1").fetchall()
+    tables = connection.execute(
+        "select guarded::text as name from farshore.guarded where guarded <> 'farshore.ddl'::regclass order by 1"
+    ).fetchall()
+    ddl = _one(
+        connection, "select count(*) as triggers from pg_event_trigger where evtname = 'zz_farshore_ddl'"
+    )
     return GuardStatus(
         epoch=lease["epoch"],
         region=lease["region"],
@@ -108,6 +130,7 @@ def _status(connection: psycopg.Connection[dict[str, Any]]) -> GuardStatus:
         enforcing=lease["enforcing"],
         in_lease=lease["in_lease"],
         tables=tuple(table["name"] for table in tables),
+        ddl=bool(ddl["triggers"]),
     )
 
 

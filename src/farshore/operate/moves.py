@@ -7,7 +7,6 @@ from farshore.aws import caller
 from farshore.aws.clients import client
 from farshore.core import requests
 from farshore.core.authority import Authority, PlanKind
-from farshore.core.errors import UsageError
 from farshore.core.profile import Profile
 from farshore.requester import Build, Person, Requester
 from farshore.workshop import SECRETS_TIMEOUT_MS, Workshop
@@ -19,25 +18,6 @@ def requester(workshop: Workshop, *, reason: str, ticket: str | None) -> Request
     sts = client("sts", workshop.settings.region, timeout_ms=SECRETS_TIMEOUT_MS)
     person = Person(caller.arn(sts), reason, ticket)
     return Requester(workshop.journal, workshop.clock, workshop.settings.profile, person)
-
-
-def target_of(workshop: Workshop, record: Authority, wanted: str | None) -> str:
-    """The region that is meant: the one named, or the other one. Raises UsageError for an unknown one."""
-    names = workshop.settings.names
-    if wanted is not None and wanted not in names.regions:
-        raise UsageError(f"--to {wanted} is not a region of this cluster; use {' or '.join(names.regions)}.")
-    return wanted or names.other(record.region_of_record)
-
-
-def planned(workshop: Workshop, move: str, wanted: str | None = None) -> Build:
-    """`move`: a switchover to the region named or the other one, or a failback, home unless a region is named."""
-    cluster, home = workshop.cloud.describe(), workshop.settings.names.home_region
-    wanted = wanted or (home if move == PlanKind.FAILBACK else None)
-
-    def build(record: Authority, asked: requests.Asked) -> Authority:
-        return requests.switchover(record, cluster, target_of(workshop, record, wanted), asked)
-
-    return build
 
 
 def failover(

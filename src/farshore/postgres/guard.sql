@@ -1,6 +1,12 @@
 -- The guard: PostgreSQL itself refuses commits on guarded tables when the lease has ended (docs/decisions/0002).
 -- The times live in sequences because a sequence is not under MVCC: an old snapshot still reads the fence.
 -- https://www.postgresql.org/docs/15/sql-createsequence.html (Notes), /docs/15/sql-createtrigger.html
+-- Installed again, it needs no lease.
+do $$ begin
+    if to_regproc('farshore.own_ddl') is not null then
+        perform farshore.own_ddl();
+    end if;
+end $$;
 create schema if not exists farshore;
 grant usage on schema farshore to public;
 
@@ -99,6 +105,7 @@ end $$;
 
 create or replace function farshore.unguard(guarded regclass) returns void language plpgsql as $$
 begin
+    perform farshore.own_ddl();
     execute pg_catalog.format('drop trigger if exists zz_farshore on %s', guarded);
     execute pg_catalog.format('drop trigger if exists zz_farshore_truncate on %s', guarded);
 end $$;
@@ -112,6 +119,56 @@ create or replace function farshore.set_enforcing(wanted boolean) returns void l
 begin
     update farshore.lease set enforcing = wanted;
     perform farshore.guard(guarded) from farshore.guarded;
+end $$;
+
+-- DDL is refused as DML is, by the same check at commit: each command leaves a line in a guarded table, which also
+-- names what a lost region had changed. Temporary objects are nobody's, and the guard's own triggers must come and go
+-- without a lease (break-glass). https://www.postgresql.org/docs/15/event-trigger-definition.html
+create table if not exists farshore.ddl (at timestamptz not null, by name not null, command text not null);
+create table if not exists farshore.own_ddl (xid xid8 not null);
+
+create or replace function farshore.own_ddl() returns void language plpgsql as $$
+begin
+    delete from farshore.own_ddl where xid <> pg_catalog.pg_current_xact_id();
+    insert into farshore.own_ddl values (pg_catalog.pg_current_xact_id());
+end $$;
+
+create or replace function farshore.note_ddl() returns event_trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    lasts boolean;
+begin
+    if tg_event = 'sql_drop' then
+        lasts := exists (select from pg_event_trigger_dropped_objects() where not is_temporary);
+    else
+        lasts := exists (select from pg_event_trigger_ddl_commands() where schema_name is distinct from 'pg_temp');
+    end if;
+    if lasts and not exists (select from farshore.own_ddl where xid = pg_current_xact_id()) then
+        insert into farshore.ddl values (clock_timestamp(), session_user, tg_tag);
+    end if;
+end $$;
+
+-- Event triggers are for superusers, and on RDS for rds_superuser; false where this role may not create them.
+-- https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/PostgreSQL.Concepts.General.FeatureSupport.EventTriggers.html
+create or replace function farshore.guard_ddl() returns boolean language plpgsql as $$
+begin
+    perform farshore.guard('farshore.ddl');
+    if not exists (select from pg_catalog.pg_event_trigger where evtname = 'zz_farshore_ddl') then
+        create event trigger zz_farshore_ddl on ddl_command_end execute function farshore.note_ddl();
+        create event trigger zz_farshore_drop on sql_drop execute function farshore.note_ddl();
+        alter event trigger zz_farshore_ddl enable always;
+        alter event trigger zz_farshore_drop enable always;
+    end if;
+    return true;
+exception when insufficient_privilege then
+    return false;
+end $$;
+
+create or replace function farshore.unguard_ddl() returns void language plpgsql as $$
+begin
+    drop event trigger if exists zz_farshore_ddl;
+    drop event trigger if exists zz_farshore_drop;
+    perform farshore.unguard('farshore.ddl');
 end $$;
 
 -- Only a higher epoch is granted, and the grant itself opens nothing: the first renewal does.
@@ -207,4 +264,5 @@ end $$;
 
 revoke all on function farshore.grant_epoch(text, bigint), farshore.renew(bigint, timestamptz, interval),
     farshore.fence(bigint), farshore.barrier(), farshore.drain(bigint, interval), farshore.guard(regclass), farshore.unguard(regclass),
+    farshore.own_ddl(), farshore.guard_ddl(), farshore.unguard_ddl(),
     farshore.set_enforcing(boolean) from public;
