@@ -70,6 +70,7 @@ def test_a_table_is_taken_off_the_guard_and_no_other(server):
 def test_changes_of_the_schema_are_guarded_unless_they_are_not_to_be(server):
     """The grant above opened nothing: behind it no table comes and none goes."""
     server.sql("select farshore.set_enforcing(true)")
+    guard.uninstall(workshop(server), HOME, [], ddl=True)
     assert guard.install(workshop(server), HOME, [], ddl=False).ddl is False
     found = guard.install(workshop(server), HOME, [])
     assert (found.ddl, found.tables) == (True, ())
