@@ -144,24 +144,25 @@ class Controller:
     def _observe(self) -> Facts:
         record, now = self._record, self._world.clock.now()
         sightings = self.page.sightings if self.page else {}
-        facts = Facts(
+        observations = {region: self._timed(sighting, now.mono_ms) for region, sighting in sightings.items()}
+        cluster = self._known_cluster(now.mono_ms)
+        cluster_unchanged_ms = now.mono_ms - self._cluster_since_ms
+        reply = self._known_reply(now)
+        servers = self._ask_servers(record, self._watch.unchanged_ms(now) if self._watch else 0)
+        moved_on = self._world.clock.now()
+        return Facts(
             me=self._region,
             process=self._process,
-            lease_unchanged_ms=self._watch.unchanged_ms(now) if self._watch else 0,
-            observations={
-                region: self._timed(sighting, now.mono_ms) for region, sighting in sightings.items()
-            },
-            cluster=self._known_cluster(now.mono_ms),
+            lease_unchanged_ms=self._watch.unchanged_ms(moved_on) if self._watch else 0,
+            observations=observations,
+            servers=servers,
+            cluster=cluster,
             record_unchanged_ms=now.mono_ms - self._version_seen[1],
-            cluster_unchanged_ms=now.mono_ms - self._cluster_since_ms,
+            cluster_unchanged_ms=cluster_unchanged_ms,
             move_sent=record is not None and self._sent == _intent_of(record),
-            reply=self._known_reply(now),
+            reply=reply,
             drained=self._drained,
         )
-        servers = self._ask_servers(record, facts)
-        moved_on = self._world.clock.now()
-        unchanged_ms = self._watch.unchanged_ms(moved_on) if self._watch else 0
-        return replace(facts, servers=servers, lease_unchanged_ms=unchanged_ms)
 
     def _timed(self, sighting: Sighting, now_ms: int) -> Observation:
         return Observation(
@@ -197,7 +198,7 @@ class Controller:
         reply, at_ms = self._reply
         return replace(reply, ago_ms=now.mono_ms - at_ms)
 
-    def _ask_servers(self, record: Authority | None, facts: Facts) -> dict[str, Server]:
+    def _ask_servers(self, record: Authority | None, lease_unchanged_ms: int) -> dict[str, Server]:
         """This region's own server at once; the neighbour's only when its keeper is late, and never waited for."""
         found: dict[str, Server] = {}
         keeps = record is not None and record.holder == self._region
@@ -205,7 +206,7 @@ class Controller:
         mine = self._world.databases[self._region].inspect(patience_ms)
         if mine is not None:
             found[self._region] = mine
-        is_late = facts.lease_unchanged_ms * 2 >= self._profile.lease_ttl_ms
+        is_late = lease_unchanged_ms * 2 >= self._profile.lease_ttl_ms
         if record is not None and record.holder not in (None, self._region) and is_late:
             neighbour, self._neighbour = self._neighbour, None
             if neighbour is not None and self._world.clock.now().mono_ms - neighbour[1] < self._too_old_ms:

@@ -15,6 +15,7 @@ from farshore.cli import (
     pause,
     preflight,
     reconcile,
+    simulate,
     status,
     switchover,
     verify,
@@ -61,6 +62,7 @@ app.command("orphans")(orphans.orphans)
 app.command("reconcile")(reconcile.reconcile)
 app.command("budget")(budget.budget)
 app.command("cost")(cost.cost)
+app.command("simulate")(simulate.simulate)
 app.command("preflight")(preflight.preflight)
 app.command("verify")(verify.verify)
 app.add_typer(guard.app, name="guard")

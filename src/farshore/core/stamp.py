@@ -1,10 +1,14 @@
 """A changed record gets its version; a change that people want to read about gets a line of history too."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from farshore.core.authority import Authority, Event
 from farshore.core.facts import Now
 from farshore.core.invariants import check
+
+_UNTOLD = ("version", "renewal_seq", "renewed_at_ms", "lag_ms", "writes_per_s", "quiet")
+"""What changes at every renewal, and bookkeeping."""
+_TOLD = tuple(f.name for f in fields(Authority) if f.name not in _UNTOLD)
 
 
 def stamped(
@@ -20,7 +24,7 @@ def stamped(
 ) -> Authority:
     """Raises InvariantError when the change would break a promise."""
     version = before.version + 1
-    if _told(before) == _told(after):
+    if all(getattr(before, name) == getattr(after, name) for name in _TOLD):
         stamped_after = replace(after, version=version)
     else:
         event = Event(
@@ -38,10 +42,3 @@ def stamped(
         stamped_after = replace(after, version=version, last_event=event)
     check(before, stamped_after)
     return stamped_after
-
-
-def _told(record: Authority) -> Authority:
-    """The record without what changes at every renewal, and without bookkeeping."""
-    return replace(
-        record, version=0, renewal_seq=0, renewed_at_ms=0, lag_ms=None, writes_per_s=None, quiet=None
-    )

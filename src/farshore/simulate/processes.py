@@ -2,7 +2,8 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 from farshore.controller import Controller
 from farshore.core.errors import UnknownOutcomeError
@@ -41,9 +42,15 @@ class Sleeper(Actor):
 
     _asleep: bool = False
     _doomed: bool = False
-    _woken: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
-    _paused: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     _error: BaseException | None = None
+
+    @cached_property
+    def _woken(self) -> threading.Semaphore:
+        return threading.Semaphore(0)
+
+    @cached_property
+    def _paused(self) -> threading.Semaphore:
+        return threading.Semaphore(0)
 
     @property
     def asleep(self) -> bool:

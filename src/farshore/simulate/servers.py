@@ -33,7 +33,9 @@ class SimServer:
     """One region's writer endpoint with the guard's rules (guard.sql), epoch and fence included.
 
     `lsn` counts acknowledged transactions, one each millisecond; `halted`: AWS has stopped its writes for a planned
-    move; `away`: it restarts as a reader; `stale`: it was left behind by a failover.
+    move; `away`: it restarts (and the region's
+    reader with it); `stale`: it was left behind by a failover. Its clock: `ahead_ms` of the true one, with a
+    drift, and a lease ends on it.
     """
 
     region: str
@@ -47,9 +49,27 @@ class SimServer:
     stale: bool = False
     halted: bool = False
     away: bool = False
+    reader_away: bool = True
+    ahead_ms: int = 0
+    drift_ppm: int = 0
+    slack_ms: int = 0
+
+    def now_ms(self) -> int:
+        """By the server's own clock, which drifts and steps."""
+        true_ms = self.clock.mono_ms
+        return true_ms + self.ahead_ms + true_ms * self.drift_ppm // 1_000_000
 
     def in_lease(self) -> bool:
-        return not self.in_recovery and self.clock.mono_ms < self.until_ms
+        return not self.in_recovery and not self.away and self.now_ms() < self.until_ms
+
+    def left_ms(self) -> int:
+        """For how long it accepts writes yet, on the true clock."""
+        return max(0, self.until_ms - self.now_ms()) if self.may_write() else 0
+
+    def step_clock(self, milliseconds: int) -> None:
+        """Backwards a lease grows by it; `slack_ms` is what the stall margin has to bear."""
+        self.ahead_ms += milliseconds
+        self.slack_ms = max(0, -milliseconds)
 
     def may_write(self) -> bool:
         return self.in_lease() and not self.halted
@@ -94,6 +114,8 @@ class Move:
 class SimCluster:
     """The global cluster: both regions' servers, who is its writer, and which of the regions are lost.
 
+    `isolated`: those lost regions that live on for the clients inside; `cuts`: (caller, called) whose calls vanish;
+    `dark`: (service, region) that do not answer; `stalled`: replication stands still.
     `lost_by_moves`: what each planned move lost, in transactions; it must stay at nothing (P2).
     """
 
@@ -101,12 +123,19 @@ class SimCluster:
     clock: SimClock = field(default_factory=SimClock)
     writer: str = HOME
     lost: set[str] = field(default_factory=set)
+    isolated: set[str] = field(default_factory=set)
+    cuts: set[tuple[str, str]] = field(default_factory=set)
+    dark: set[tuple[str, str]] = field(default_factory=set)
+    stalled: bool = False
+    link_ms: int = LINK_MS
+    rejoin_ms: int = REJOIN_MS
     move: Move | None = None
     moved: Callable[[Move], None] = lambda _move: None
     lost_by_moves: list[int] = field(default_factory=list)
     servers: dict[str, SimServer] = field(init=False)
     _shipped: list[tuple[int, int, int, bool]] = field(default_factory=list)
     _returned_ms: int | None = None
+    _applied: tuple[int, int] = (0, 0)
 
     def __post_init__(self) -> None:
         self.servers = {
@@ -115,12 +144,22 @@ class SimCluster:
         }
 
     def advance(self, milliseconds: int) -> None:
-        for server in self.servers.values():
-            if server.may_write() and server.region not in self.lost:
-                server.lsn += milliseconds
-        self.clock.mono_ms += milliseconds
-        if self.move is not None and self.clock.mono_ms >= self.move.until_ms:
+        """Time passes; what AWS does meanwhile is done at its own instant."""
+        end_ms = self.clock.mono_ms + milliseconds
+        while self.move is not None and self.move.until_ms <= end_ms:
+            self._pass(self.move.until_ms)
+            self.replicate()
             self._finish(self.move)
+        self._pass(end_ms)
+
+    def _pass(self, until_ms: int) -> None:
+        passed_ms = until_ms - self.clock.mono_ms
+        if passed_ms <= 0:
+            return
+        for server in self.servers.values():
+            if server.until_ms >= 0 and (server.region not in self.lost or server.region in self.isolated):
+                server.lsn += min(passed_ms, server.left_ms())
+        self.clock.mono_ms = until_ms
 
     def begin(self, move: Move) -> None:
         """A planned move stops the old writer's writes first: AWS promises that it loses nothing.
@@ -142,7 +181,7 @@ class SimCluster:
             return
         self.moved(move)
         new.become(in_recovery=False)
-        self.writer, self._shipped = move.target, []
+        self._begin_stream(move.target)
         if move.planned:
             self.lost_by_moves.append(old.lsn - new.lsn)
             old.become(in_recovery=True)
@@ -170,14 +209,33 @@ class SimCluster:
         self._shipped.append((now_ms, source.lsn, source.epoch, source.fenced))
         if other.stale:
             self._rejoin(other, now_ms)
-        elif other.in_recovery and not other.away:
-            while self._shipped and self._shipped[0][0] <= now_ms - LINK_MS:
-                _, other.lsn, other.epoch, other.fenced = self._shipped.pop(0)
+        elif other.in_recovery and not other.away and not self._stands():
+            self._apply(other, now_ms - self.link_ms)
+
+    def _stands(self) -> bool:
+        return self.stalled or bool(self.cuts and (self.writer, self.names.other(self.writer)) in self.cuts)
+
+    def _apply(self, other: SimServer, until_ms: int) -> None:
+        """Transactions come one each millisecond, so what lies between two looks is known as well."""
+        shipped, done = self._shipped, 0
+        while done < len(shipped) and shipped[done][0] <= until_ms:
+            done += 1
+        if done:
+            at_ms, other.lsn, other.epoch, other.fenced = shipped[done - 1]
+            self._applied = at_ms, other.lsn
+            del shipped[:done]
+        if shipped:
+            at_ms, lsn = self._applied
+            other.lsn = max(other.lsn, min(shipped[0][1], lsn + until_ms - at_ms))
+
+    def behind_ms(self) -> int:
+        """How old the oldest byte is that stands in a stalled stream."""
+        return self.clock.mono_ms - self._shipped[0][0] if self._shipped and self._stands() else 0
 
     def _rejoin(self, server: SimServer, now_ms: int) -> None:
         """The old writer comes back as a zombie; some time later AWS rebuilds it from the new one."""
         self._returned_ms = self._returned_ms or now_ms
-        if now_ms - self._returned_ms >= REJOIN_MS:
+        if now_ms - self._returned_ms >= self.rejoin_ms:
             server.become(in_recovery=True)
             server.stale, self._returned_ms = False, None
 
@@ -190,4 +248,8 @@ class SimCluster:
         else:
             new.lsn, new.epoch, new.fenced = old.lsn, old.epoch, old.fenced
             old.become(in_recovery=True)
-        self.writer, self._shipped = region, []
+        self._begin_stream(region)
+
+    def _begin_stream(self, writer: str) -> None:
+        self.writer, self._shipped = writer, []
+        self._applied = self.clock.mono_ms, self.servers[self.names.other(writer)].lsn

@@ -1,0 +1,146 @@
+"""farshore simulate: the same core in a simulated world, a million times, and what a year may bring."""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from farshore.cli.output import err, out, reported
+from farshore.core.errors import UsageError
+from farshore.simulate.plan import FAULTS, plan_of, to_json
+from farshore.simulate.run import EDGES, ROWS, Totals
+from farshore.simulate.run import simulate as run_all
+from farshore.simulate.shrink import shrunk
+
+SHRUNK_MAX = 3
+
+
+def simulate(
+    *,
+    histories: Annotated[int, typer.Option("--histories", help="How many histories.", min=1)] = 20_000,
+    seed: Annotated[int, typer.Option("--seed", help="Where their seeds begin.", min=0)] = 1,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", help="Processes side by side; default: one for each core.", min=1)
+    ] = None,
+    report: Annotated[Path, typer.Option("--report", help="Directory for what failed, made short.")] = Path(
+        "simulate-report"
+    ),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Try the core's promises in a simulated world where everything fails, drifts, freezes and repeats.
+
+    Exit 0: every promise kept, every transition and kind of fault tried. 1: a promise broken, its history made short
+    and written down. 2: wrong use. 3: kept, but something was never tried: run more histories.
+    """
+    with reported():
+        began_s = time.monotonic()
+        totals = _run(histories, seed, jobs or os.cpu_count() or 1)
+        files = _write_down(totals, report)
+        document = _document(totals, files, seed, time.monotonic() - began_s)
+        if as_json:
+            print(json.dumps(document))
+        else:
+            _print(totals, document)
+    raise typer.Exit(totals.exit_code)
+
+
+def _run(histories: int, seed: int, jobs: int) -> Totals:
+    columns = (
+        TextColumn("{task.completed:,.0f} of {task.total:,.0f} histories"),
+        BarColumn(),
+        TextColumn("{task.fields[broken]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task("", total=histories, broken="")
+
+        def tell(totals: Totals) -> None:
+            broken = f"[red]{totals.broken_count} broken[/]" if totals.broken_count else ""
+            bar.update(task, completed=totals.histories, broken=broken)
+
+        return run_all(histories, seed, jobs, tell)
+
+
+def _write_down(totals: Totals, report: Path) -> list[Path]:
+    """The first failing history of each promise, made short."""
+    firsts = {broken.promise: broken for broken in reversed(totals.broken)}
+    files = []
+    for broken in list(firsts.values())[:SHRUNK_MAX]:
+        err.print(f"farshore: making seed {broken.seed} short ({broken.promise})", markup=False)
+        case = shrunk(plan_of(broken.seed), broken.promise, f"seed {broken.seed}")
+        try:
+            report.mkdir(parents=True, exist_ok=True)
+            file = report / f"{broken.promise.lower()}-seed-{broken.seed}.json"
+            file.write_text(to_json(case), encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"--report {report}: cannot be written to ({error}).") from error
+        files.append(file)
+    return files
+
+
+def _document(totals: Totals, files: list[Path], seed: int, took_s: float) -> dict[str, Any]:
+    return {
+        "histories": totals.histories,
+        "seed": seed,
+        "events": totals.events,
+        "events_min": totals.events_min,
+        "simulated_hours": round(totals.simulated_ms / 3_600_000, 1),
+        "failovers": totals.failovers,
+        "planned_moves": totals.planned,
+        "transactions_lost_in_failovers": totals.lost,
+        "broken": totals.broken_count,
+        "broken_seeds": [
+            {"seed": broken.seed, "promise": broken.promise, "words": broken.words}
+            for broken in totals.broken
+        ],
+        "cases": [str(file) for file in files],
+        "rows": {name: totals.rows[name] for name in ROWS},
+        "edges": dict(totals.edges),
+        "faults": {kind: totals.faults[kind] for kind in FAULTS},
+        "uncovered": totals.uncovered,
+        "digest": totals.digest,
+        "took_s": round(took_s, 1),
+        "histories_per_cpu_s": round(totals.histories / totals.cpu_s, 1) if totals.cpu_s else None,
+        "exit_code": totals.exit_code,
+    }
+
+
+def _print(totals: Totals, document: dict[str, Any]) -> None:
+    rows = Table(box=None, pad_edge=False)
+    for name in ("transition", "from -> to", "taken"):
+        rows.add_column(name, justify="right" if name == "taken" else "left")
+    for name in ROWS:
+        rows.add_row(name, EDGES[name], f"{totals.rows[name]:,}")
+    faults = Table(box=None, pad_edge=False)
+    faults.add_column("fault or person")
+    faults.add_column("struck", justify="right")
+    for kind in FAULTS:
+        faults.add_row(kind, f"{totals.faults[kind]:,}")
+    out.print(rows)
+    out.print()
+    out.print(faults)
+    out.print(
+        f"\n{totals.histories:,} histories, {totals.events:,} events (each at least {totals.events_min}), "
+        f"{document['simulated_hours']:,} simulated hours, {totals.failovers:,} failovers, "
+        f"{totals.planned:,} planned moves\n"
+        f"{document['took_s']:,} s, {document['histories_per_cpu_s'] or 0:,} histories a second and core\n"
+        f"digest {totals.digest}",
+        markup=False,
+    )
+    for broken in totals.broken:
+        out.print(f"broken: seed {broken.seed}: {broken.words[:300]}", markup=False)
+    for file in document["cases"]:
+        out.print(f"short: {file}; keep it in tests/simulate/cases/", markup=False)
+    if totals.uncovered:
+        out.print(f"never tried: {', '.join(totals.uncovered)}; run more histories", markup=False)
+    verdict = (
+        "every promise was kept"
+        if not totals.broken_count
+        else f"{totals.broken_count} histories broke a promise"
+    )
+    out.print(verdict, markup=False)
