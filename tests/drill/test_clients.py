@@ -11,7 +11,7 @@ from ledger_kit import ACCOUNTS, access, read_ledger
 
 from farshore.drill import workload
 from farshore.drill.books import audit
-from farshore.drill.client_process import Config
+from farshore.drill.client_process import Config, Spec
 from farshore.drill.clients import AwareClient, PlainClient, Reply, Watchdog, work
 from farshore.drill.events import Meta
 from farshore.drill.history import HistoryWriter, read_histories
@@ -172,9 +172,8 @@ def process(ledger, names, tmp_path):
         seed=11,
         accounts=ACCOUNTS,
         directory=str(tmp_path),
-        clients=(("p1", "plain"), ("a1", "aware")),
+        clients=(Spec("p1", "plain", 30), Spec("a1", "aware", 30)),
         access=access(ledger, names),
-        per_second=30,
         deadline_s=1,
         attempt_s=0.5,
     )

@@ -35,7 +35,7 @@ def test_the_groups_outage_is_shorter_than_its_worst_clients() -> None:
         history("b", "aware", OUTSIDE, 9.5, 9.8, 13.5, 14.0),
         history("dead", "aware", HOME, 9.0, 9.99),
     ])  # fmt: skip
-    found = outages(operations, "aware", HOME, end=14 * SECOND)
+    found = outages(operations, "aware", {HOME}, end=14 * SECOND)
     assert found.group is not None
     assert found.group.seconds == pytest.approx(2.6)
     assert found.worst_client is not None
@@ -44,7 +44,7 @@ def test_the_groups_outage_is_shorter_than_its_worst_clients() -> None:
 
 def test_a_client_that_never_came_back_has_an_outage_to_the_end() -> None:
     operations = fold([history("a", "plain", WEST, 9.0, 9.9), history("b", "plain", WEST, 9.0, 9.9, 11.0)])
-    found = outages(operations, "plain", HOME, end=20 * SECOND)
+    found = outages(operations, "plain", {HOME}, end=20 * SECOND)
     assert found.group is not None
     assert (found.group.seconds, found.group.recovered) == (pytest.approx(9.0), False)
     assert found.worst_client is not None

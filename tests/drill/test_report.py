@@ -192,7 +192,7 @@ def test_findings_of_one_kind_are_cut_and_counted() -> None:
 
 def test_every_violation_belongs_to_exactly_one_promise() -> None:
     groups = [promises._ONE_WRITER, promises._KEPT, promises._NAMED, promises._ONCE, promises._BALANCED]
-    groups += [promises._AS_ASKED, promises._REFUSED]
+    groups += [promises._AS_ASKED, promises._REFUSED, promises._STAYED]
     assert sorted(kind for group in groups for kind in group) == sorted(Violation)
 
 

@@ -14,6 +14,7 @@ from farshore.drill.history import HistoryWriter
 from farshore.drill.ledger import Transfer
 from farshore.drill.monitor import Monitor
 from farshore.drill.scenario import Crew, crews_in
+from farshore.lab import harms
 
 TRANSFER = Transfer("11111111-1111-4111-8111-111111111111", 1, 2, 3)
 
@@ -30,23 +31,50 @@ def test_both_kinds_of_client_work_in_a_region_and_newcomers_have_names_of_their
 class Told:
     """Takes the place of a course, and keeps what a story asks of it."""
 
-    lab = SimpleNamespace(home_region="us-east-1", standby_region="us-west-2")
+    lab = SimpleNamespace(
+        home_region="us-east-1", standby_region="us-west-2", regions=("us-east-1", "us-west-2")
+    )
 
     def __init__(self, unresolved=0):
-        self.steps = []
+        self.steps, self.effects, self.open = [], [], []
         self.unresolved = unresolved
 
     def unresolved_orphans(self):
         return self.unresolved
 
+    def lose(self, region, **named):
+        self.steps.append(f"lose {region}")
+        self.open.append(True)
+
+    def harm(self, kinds, region, *, mends=True, **named):
+        self.steps.append(f"harm {kinds} {region}")
+        self.open.append(mends)
+
+    def move(self, verb, target):
+        self.steps.append(f"move {verb} {target}")
+        self.open.append(False)
+
+    def heal(self, back=1):
+        assert self.open[-back], "nothing is healed twice, or that ends by itself"
+        self.open[-back] = False
+        self.steps.append("heal")
+
+    def nothing(self):
+        self.steps.append("nothing")
+        self.open.append(False)
+
     def __getattr__(self, name):
-        return lambda *words, **named: self.steps.append(" ".join([name, *words, *named.values()]))
+        return lambda *words, **named: self.steps.append(" ".join([name, *map(str, words)]))
+
+
+def tell(name, **course):
+    course = Told(**course)
+    scenarios.find(name).story(course)
+    return course
 
 
 def told(name, **course):
-    course = Told(**course)
-    scenarios.find(name).story(course)
-    return course.steps
+    return tell(name, **course).steps
 
 
 def test_a_region_is_lost_and_healed_and_the_lost_are_named():
@@ -74,14 +102,51 @@ def test_the_way_home_is_tried_before_every_account_is_closed(unresolved):
     assert steps.index("bring_clients_back us-east-1") < moved < steps.index("stop")
 
 
-@pytest.mark.parametrize("scenario", scenarios.SCENARIOS.values(), ids=scenarios.SCENARIOS)
-def test_every_fault_of_a_story_is_due(scenario):
-    faults = [step for step in told(scenario.name) if step.startswith(("lose", "move"))]
-    assert scenario.terms.faults_due == len(faults)
+EACH = pytest.mark.parametrize("scenario", scenarios.SCENARIOS.values(), ids=scenarios.SCENARIOS)
+LAB = Told.lab
+
+
+@EACH
+def test_every_fault_of_a_story_is_due_and_healed(scenario):
+    course = tell(scenario.name)
+    assert scenario.terms.faults_due == len(course.open)
+    assert not any(course.open)
+    assert "stop" in course.steps
+
+
+@EACH
+def test_every_client_of_a_story_is_due(scenario):
+    crews = list(scenario.crews(LAB))
+    names = [name for crew in crews for name in crew.names]
+    assert len(set(names)) == len(names)
+    joined = [step for step in told(scenario.name) if step.startswith(("put_to_work", "bring_clients_back"))]
+    # A further crew has two clients, a region that came back two of each kind.
+    late = sum(4 if step.startswith("bring") else 2 for step in joined)
+    assert scenario.terms.clients == len(names) + late
+
+
+@EACH
+def test_the_lab_knows_every_harm_of_a_story(scenario):
+    for step in told(scenario.name):
+        verb, *words = step.split()
+        if verb in {"harm", "also", "heal_also", "heal_part"}:
+            for kind in words[0].split(","):
+                assert kind in harms.KINDS
+                assert verb in {"harm", "also"} or harms.KINDS[kind].undo
+
+
+@EACH
+def test_what_moves_the_writer_may_lose_and_must_name_it_and_nothing_else_may(scenario):
+    moves = scenario.terms.loss_allowed
+    assert moves == scenario.terms.orphans_due or scenario.name == "failback"
+    lost = any(step.startswith("lose us-east-1") for step in told(scenario.name))
+    assert moves or not lost
 
 
 def test_what_does_not_exist_is_refused_with_what_does():
-    with pytest.raises(DrillUsageError, match="use one of failback, region-loss, switchover"):
+    with pytest.raises(
+        DrillUsageError, match=r"use one of api-errors, .*, failback, .*, region-loss, .*, switchover"
+    ):
         scenarios.find("meteor")
     with pytest.raises(DrillUsageError, match="use one of aws, fast"):
         scenarios.pace_of("slow")

@@ -11,9 +11,14 @@ from farshore.core.errors import UsageError
 
 
 def drill(
-    scenario: Annotated[str, typer.Argument(help="What to do; --list explains each.")] = "region-loss",
+    scenario: Annotated[
+        str, typer.Argument(help="What to do; --list explains each; `all` does one after the other.")
+    ] = "region-loss",
     *,
     list_them: Annotated[bool, typer.Option("--list", help="Explain each scenario in a line.")] = False,
+    only: Annotated[
+        str | None, typer.Option("--only", help="With `all`: only these, with commas between them.")
+    ] = None,
     profile: Annotated[str, typer.Option("--profile", help="fast or aws.")] = "fast",
     cadence: Annotated[
         int, typer.Option("--cadence", help="How many times faster AWS's own evaluation loops run.")
@@ -29,25 +34,31 @@ def drill(
     postgres: Annotated[
         str | None, typer.Option("--postgres", help="An installed PostgreSQL: its major or its path.")
     ] = None,
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", help="How long nothing-happens lasts (600 when run alone).")
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print report.json on standard output, progress on standard error.")
     ] = False,
 ) -> None:
-    """Lose a region, or move the writer, under load, and prove what survived.
+    """Break something on purpose, or move the writer, under load, and prove what survived.
 
     Exit 0 valid, 1 invalid, 2 wrong use, 3 unknown.
     """
     from farshore.drill.errors import DrillUsageError
     from farshore.drill.options import DrillOptions
     from farshore.drill.run import run_drill
+    from farshore.drill.run_all import ALL, run_all
 
     if list_them:
         _list(as_json=as_json)
         return
     with reported():
+        if only is not None and scenario != ALL:
+            raise UsageError(f"--only {only!r}: it goes with `farshore drill {ALL}`.")
         try:
-            options = DrillOptions(scenario, profile, cadence, seed, report, postgres, ttl, as_json)
-            exit_code = run_drill(options)
+            options = DrillOptions(scenario, profile, cadence, seed, report, postgres, ttl, as_json, seconds)
+            exit_code = run_all(options, only) if scenario == ALL else run_drill(options)
         except DrillUsageError as error:
             raise UsageError(str(error)) from error
     raise typer.Exit(exit_code)

@@ -288,6 +288,26 @@ def api(
     _order({"fault": "api", **order}, lab, as_json=as_json)
 
 
+@fault_app.command()
+def harm(
+    kinds: Annotated[
+        str, typer.Argument(help="What: one or several with commas; any other word lists them.")
+    ],
+    region: str,
+    *,
+    lab: Which = None,
+    as_json: Json = False,
+) -> None:
+    """Do something else to a region: crash, freeze, cut, fill, darken, throttle. `mend` undoes it."""
+    _order({"fault": "harm", "kinds": kinds, "region": region}, lab, as_json=as_json)
+
+
+@fault_app.command()
+def mend(kinds: str, region: str, *, lab: Which = None, as_json: Json = False) -> None:
+    """Undo what `harm` did."""
+    _order({"fault": "mend", "kinds": kinds, "region": region}, lab, as_json=as_json)
+
+
 @app.command()
 def calls(
     *,

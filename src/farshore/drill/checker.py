@@ -22,6 +22,7 @@ from farshore.drill.losses import Losses, judge_losses
 from farshore.drill.operations import Operation, Operations, fold
 from farshore.drill.orphans import judge_orphans
 from farshore.drill.requests import Request, judge_requests
+from farshore.drill.stays import judge_stays
 from farshore.drill.terms import Fault, Terms
 from farshore.drill.writers import Writers, judge_writers
 
@@ -35,7 +36,13 @@ _RESTS_ON_ABSENCE = frozenset(
     }
 )
 _RESTS_ON_TIME = frozenset(
-    {Violation.SECOND_WRITER, Violation.EPOCH_BACKWARDS, Violation.LOST_OUT_OF_ORDER, Violation.ACKED_MISSING}
+    {
+        Violation.SECOND_WRITER,
+        Violation.EPOCH_BACKWARDS,
+        Violation.LOST_OUT_OF_ORDER,
+        Violation.ACKED_MISSING,
+        Violation.MOVED,
+    }
 )
 
 
@@ -73,6 +80,7 @@ class Judgement:
     compared_old_volume: bool
     requests: tuple[Request, ...]
     terms: Terms
+    faults: tuple[Fault, ...] = ()
 
 
 def judge(evidence: Evidence) -> Judgement:
@@ -84,6 +92,7 @@ def judge(evidence: Evidence) -> Judgement:
         *doubts_of(operations, evidence.survivor, evidence.faults, evidence.terms),
     ]
     findings += writers.findings
+    findings += judge_stays(operations.acks(), evidence.faults)
     findings += judge_requests(evidence.requests, evidence.terms)
     losses = Losses()
     duplicate, balanced = 0, None
@@ -119,6 +128,7 @@ def judge(evidence: Evidence) -> Judgement:
         compared_old_volume=evidence.old_volume is not None,
         requests=tuple(evidence.requests),
         terms=evidence.terms,
+        faults=tuple(evidence.faults),
     )
 
 

@@ -10,29 +10,41 @@ import os
 import signal
 import sys
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from farshore.drill import workload
-from farshore.drill.clients import Access, AwareClient, LedgerClient, PlainClient, Watchdog, work
-from farshore.drill.events import Kind, Meta
+from farshore.drill.clients import Access, AwareClient, LedgerClient, Manner, PlainClient, Watchdog, work
+from farshore.drill.events import Kind, Meta, Part
 from farshore.drill.history import HistoryWriter
 
 _ABANDONED = 4
+_STRAGGLERS_DEADLINE_S = 30.0  # so that the reply to a commit that froze for long is heard
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """One client. `per_second` is its pace; `endpoint`: the one name it knows, None for those of `access`."""
+
+    name: str
+    kind: Kind
+    per_second: float
+    part: Part = "usual"
+    hold_s: float = 0.0
+    endpoint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """`clients` is a name and a kind each; times in seconds; `per_second` is each client's pace."""
+    """What one region's process needs to know; times in seconds."""
 
     view: str
     seed: int
     accounts: int
     directory: str
-    clients: tuple[tuple[str, Kind], ...]
+    clients: tuple[Spec, ...]
     access: Access
-    per_second: float
     deadline_s: float
     attempt_s: float
 
@@ -45,7 +57,7 @@ class Config:
     def load(cls, path: Path) -> "Config":
         document: dict[str, Any] = json.loads(path.read_text())
         document["access"] = Access(**document["access"])
-        document["clients"] = tuple((name, kind) for name, kind in document["clients"])
+        document["clients"] = tuple(Spec(**spec) for spec in document["clients"])
         return cls(**document)
 
 
@@ -57,10 +69,7 @@ def main(argv: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_the_drill, daemon=True).start()
     watchdog = Watchdog()
-    workers = [
-        threading.Thread(target=_run, args=(config, name, kind, watchdog, stop))
-        for name, kind in config.clients
-    ]
+    workers = [threading.Thread(target=_run, args=(config, spec, watchdog, stop)) for spec in config.clients]
     for worker in workers:
         worker.start()
     stop.wait()
@@ -70,16 +79,21 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _run(config: Config, name: str, kind: Kind, watchdog: Watchdog, stop: threading.Event) -> None:
+def _run(config: Config, spec: Spec, watchdog: Watchdog, stop: threading.Event) -> None:
     client: LedgerClient
-    if kind == "aware":
-        client = AwareClient(name, config.access, deadline_s=config.deadline_s, attempt_s=config.attempt_s)
+    name, manner = spec.name, Manner(spec.part, spec.hold_s)
+    deadline_s = config.deadline_s if spec.part != "straggler" else _STRAGGLERS_DEADLINE_S
+    access = config.access
+    if spec.endpoint is not None:
+        access = replace(access, writer_name=spec.endpoint)
+    if spec.kind == "aware":
+        client = AwareClient(name, access, deadline_s=deadline_s, attempt_s=config.attempt_s, manner=manner)
     else:
-        client = PlainClient(name, config.access, watchdog, deadline_s=config.deadline_s)
-    meta = Meta(name, kind, config.view, os.getpid(), config.seed)
+        client = PlainClient(name, access, watchdog, deadline_s=deadline_s, manner=manner)
+    meta = Meta(name, spec.kind, config.view, os.getpid(), config.seed, spec.part)
     with HistoryWriter(Path(config.directory), meta) as history:
         stream = workload.transfers(config.seed, name, config.accounts)
-        work(client, stream, history, per_second=config.per_second, stop=stop)
+        work(client, stream, history, per_second=spec.per_second, stop=stop)
     client.close()
 
 

@@ -21,7 +21,7 @@ import psycopg
 
 from farshore import client as farshore_client
 from farshore.drill import workload
-from farshore.drill.events import Kind, Outcome, Tag
+from farshore.drill.events import Kind, Outcome, Part, Tag
 from farshore.drill.history import HistoryWriter
 from farshore.drill.ledger import Transfer
 
@@ -57,6 +57,23 @@ class Reply:
     error: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a client works: see Part. `hold_s` is how long it keeps a transaction open before its commit."""
+
+    part: Part = "usual"
+    hold_s: float = 0.0
+
+    def dwell(self, connection: psycopg.Connection[Any]) -> None:
+        """Between the write and the commit, in the transaction that is open."""
+        if self.part == "straggler":
+            connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        time.sleep(self.hold_s)
+
+
+USUAL = Manner()
+
+
 class LedgerClient(Protocol):
     kind: Kind
     tag: Tag
@@ -73,9 +90,11 @@ class AwareClient:
     kind: Kind = "aware"
     tag: Tag = "confirmed"
 
-    def __init__(self, name: str, access: Access, *, deadline_s: float, attempt_s: float) -> None:
-        self._name = name
-        self._deadline_s = deadline_s
+    def __init__(
+        self, name: str, access: Access, *, deadline_s: float, attempt_s: float, manner: Manner = USUAL
+    ) -> None:
+        self._name, self._manner = name, manner
+        self._deadline_s = deadline_s + manner.hold_s
         targets = (
             farshore_client.Target(region, host, access.port) for region, host in access.endpoints.items()
         )
@@ -89,18 +108,23 @@ class AwareClient:
                 sslrootcert=access.sslrootcert,
                 nameservers=(access.nameserver,),
                 application_name=name,
-                attempt_s=attempt_s,
+                attempt_s=attempt_s + manner.hold_s,
             )
         )
 
     def attempt(self, transfer: Transfer) -> Reply:
         outcome = self._client.transact(
-            lambda session: workload.write(session, transfer, self._name),
+            lambda session: self._write(session, transfer),
             key=farshore_client.Key("ledger.transfer", {"id": transfer.key}),
             deadline_s=self._deadline_s,
-            pipeline=True,
+            pipeline=not self._manner.hold_s,
         )
         return Reply(outcome.status, outcome.region, outcome.epoch, outcome.error)
+
+    def _write(self, session: psycopg.Connection[Any], transfer: Transfer) -> None:
+        workload.write(session, transfer, self._name)
+        if self._manner.hold_s:
+            self._manner.dwell(session)
 
     def close(self) -> None:
         self._client.close()
@@ -166,11 +190,13 @@ class PlainClient:
     kind: Kind = "plain"
     tag: Tag = "bare"
 
-    def __init__(self, name: str, access: Access, watchdog: Watchdog, *, deadline_s: float) -> None:
-        self._name = name
+    def __init__(
+        self, name: str, access: Access, watchdog: Watchdog, *, deadline_s: float, manner: Manner = USUAL
+    ) -> None:
+        self._name, self._manner = name, manner
         self._access = access
         self._watchdog = watchdog
-        self._deadline_s = deadline_s
+        self._deadline_s = deadline_s + manner.hold_s
         self._line: _Line | None = None
         self._regions = {host.lower(): region for region, host in access.endpoints.items()}
         host, _, port = access.nameserver.rpartition(":")
@@ -189,6 +215,8 @@ class PlainClient:
             with line.connection.pipeline():
                 line.connection.execute("BEGIN")
                 workload.write(line.connection, transfer, self._name)
+            if self._manner.hold_s:
+                self._manner.dwell(line.connection)
             commit_sent = True
             commit = line.connection.execute("COMMIT")
         except psycopg.errors.UniqueViolation:

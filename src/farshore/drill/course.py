@@ -1,59 +1,29 @@
-"""The course of a drill: lab, ledger, load, the scenario's story, verdict, report.
+"""The course of a drill: what a scenario's story is told in.
 
-The drill sees the product from outside only. Whatever goes wrong on the way ends in a verdict of unknown, with
-the reason, and whatever was started is ended. A story is told in the methods from `lose` on, in its order.
+From `lose` on in the order of a story. A step that fails ends the story, and the verdict is then unknown.
 """
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
-import psycopg
-
-from farshore.drill import asking, outcome, product, report, workload
-from farshore.drill.checker import Evidence, Judgement, judge
-from farshore.drill.crewing import Crews
-from farshore.drill.faults import RegionLoss
+from farshore.drill import asking
+from farshore.drill.events import Kind
+from farshore.drill.faults import Deed, harm, ordered, region_loss, together
 from farshore.drill.findings import Verdict
-from farshore.drill.history import read_histories
+from farshore.drill.ground import Ground
 from farshore.drill.lag import LagSampler
-from farshore.drill.ledger import Ledger, OrphanList, OrphanListError, parse_orphans
-from farshore.drill.monitor import Monitor
-from farshore.drill.options import DrillOptions
-from farshore.drill.pace import Pace
-from farshore.drill.product import CommandError, Follower, LabInfo
-from farshore.drill.progress import Progress
-from farshore.drill.requests import Request  # noqa: TC001
-from farshore.drill.scenario import Scenario, crews_in
-from farshore.drill.terms import Fault  # noqa: TC001
-from farshore.drill.workdir import workdir
+from farshore.drill.ledger import OrphanListError
+from farshore.drill.product import CommandError, Follower
+from farshore.drill.scenario import KINDS, Crew, crews_in
+from farshore.drill.terms import Effect, Fault, OutageClass
 
-T = TypeVar("T")
-C = TypeVar("C", Follower, LagSampler)
-_POLL_S = 0.1
-_READ_S = 20.0
 _NEWCOMERS = 3  # the clients that a region begins with are numbered below
 
 
-class Course:
-    """One drill. `lab` is there as soon as the story begins."""
-
-    lab: LabInfo
-
-    def __init__(
-        self, options: DrillOptions, scenario: Scenario, pace: Pace, progress: Progress, closing: ExitStack
-    ) -> None:
-        self._options, self._scenario, self._pace = options, scenario, pace
-        self._progress, self._closing = progress, closing
-        self._started_unix_s = time.time()
-        self._directory = closing.enter_context(workdir())
-        self._faults: list[Fault] = []
-        self._requests: list[Request] = []
-        self._ledger: Ledger | None = None
-        self._orphans: OrphanList | None = None
-        self._ended_at: int | None = None
+class Course(Ground):
+    """One drill."""
 
     def run(self) -> Verdict:
         """The whole drill; its verdict."""
@@ -62,9 +32,10 @@ class Course:
         self._writer = self.lab.home_region
         self._follower = self._closed_at_the_end(Follower(self.lab, self._hear))
         self._lag = self._closed_at_the_end(LagSampler(self.lab))
-        self._put_to_work()
+        self._put_to_work(self._scenario.crews(self.lab))
         try:
             self._scenario.story(self)
+            self._mend_what_is_left()
         except (CommandError, OrphanListError) as error:
             self._say_wrong(str(error))
         self.stop()
@@ -74,28 +45,62 @@ class Course:
 
     # --- the story's steps --------------------------------------------------------------------------------------
 
-    def lose(self, region: str) -> None:
+    def lose(self, region: str, *, outage: OutageClass = "move") -> None:
         """The region goes dark, with its clients."""
-        loss = RegionLoss(region)
-        self._say_wrong(loss.words)
-        fault = self._while_watching(lambda: loss.do(self.lab))
-        self._faults.append(fault)
-        self._writer = self._other(region)
+        fault = self._do(region_loss(region, writer=self._writer, outage=outage))
         self._monitor.bury(region)
         hit = ", ".join(f"{count} {what}" for what, count in (fault.bit or {}).items())
         self._progress.say(f"{region} is gone: {hit}", style="bold red", at=fault.at / 1e9)
 
-    def until_served(self) -> None:
-        """Until every living client has been served by another region than the one left, and a little longer."""
+    def harm(
+        self,
+        kinds: str,
+        region: str,
+        *,
+        effect: Effect = "stays",
+        outage: OutageClass = "none",
+        called: str | None = None,
+        cut_off: tuple[str, ...] = (),
+        felt_in: tuple[str, ...] = (),
+        silent: bool = False,
+        mends: bool = True,
+    ) -> None:
+        """One of the lab's harms, or several at one instant, and what must come of it (see Fault)."""
+        deed = harm(
+            kinds, region, writer=self._writer, effect=effect, outage=outage, called=called, cut_off=cut_off,
+            felt_in=felt_in, silent=silent, mends=mends,
+        )  # fmt: skip
+        fault = self._do(deed)
+        hit = ", ".join(f"{count} {what}" for what, count in (fault.bit or {}).items())
+        self._progress.say(f"{deed.words}: {hit or 'done'}", style="bold red", at=fault.at / 1e9)
+
+    def nothing(self) -> None:
+        """From here on nothing is done, and nothing may happen."""
+        fault = Fault("nothing", self._writer, at=time.monotonic_ns(), effect="stays", outage="none")
+        self._faults.append(fault)
+        self._deeds.append(None)
+
+    def work(self, seconds: float | None = None) -> None:
+        """The clients work for a while: by default for as long as the scenario was asked to last."""
+        lasts = seconds if seconds is not None else self._options.seconds or self._scenario.seconds or 0.0
+        self._progress.until(lambda: False, lasts, self._load)
+
+    def until_served(self, *kinds: Kind) -> None:
+        """Until every client that can be is served again, by the other region if the last fault moves the writer."""
         fault = self._faults[-1]
+        healed = fault.healed_at if fault.effect == "stays" else None
+        since, left = healed or fault.at, fault.region if fault.effect == "moves" else None
+        away = fault.away if fault.healed_at is None else frozenset()
+        if fault.dead_region:
+            away = frozenset({fault.dead_region})
 
         def unserved() -> list[str]:
-            return self._monitor.unserved_since(fault.at, fault.region)
+            return self._monitor.unserved_since(since, left, away, kinds or KINDS)
 
         if not self._progress.until(lambda: not unserved(), self._pace.recover_s, self._load):
             self._say_wrong(f"not served again: {', '.join(unserved())}")
             return
-        outside = f" outside {fault.region}" if fault.dead_region else f" by {self._writer}"
+        outside = f" outside {', '.join(sorted(away))}" if away else f" by {self._writer}"
         self._progress.say(f"every client{outside} is served again", style="green")
         self._progress.until(lambda: False, self._pace.after_s, self._load)
 
@@ -114,14 +119,64 @@ class Course:
             f"so far: {judged.verdict}, {judged.acked} acknowledged, {lost} of them lost", style="bold"
         )
 
-    def heal(self) -> None:
-        """Bring the region lost last back."""
-        fault = self._faults[-1]
+    def heal(self, back: int = 1) -> None:
+        """Undo the fault done last, or the one `back` before the end."""
+        place = len(self._faults) - back
+        deed, fault = self._deeds[place], self._faults[place]
+        if deed is None:
+            return
+        where = fault.hit or fault.region
         healed = self._progress.during(
-            lambda: RegionLoss(fault.region).heal(self.lab, fault), lambda: f"bringing {fault.region} back"
+            lambda: deed.heal(self.lab, fault), lambda: f"{self._load()}; mending {where}"
         )
-        self._faults[-1] = healed
-        self._progress.say(f"{fault.region} returns", at=(healed.healed_at or time.monotonic_ns()) / 1e9)
+        self._faults[place], self._deeds[place] = healed, None
+        counted = ", ".join(f"{count} {what}" for what, count in (healed.bit or {}).items())
+        words = f"{where} returns" if healed.dead_region else f"{fault.kind} is over: {counted or 'mended'}"
+        self._progress.say(words, at=(healed.healed_at or time.monotonic_ns()) / 1e9)
+
+    def heal_part(self, kinds: str) -> None:
+        """Undo some of the harms done last; the fault is over when the others are undone."""
+        deed, fault = self._deeds[-1], self._faults[-1]
+        if deed is None:
+            return
+        self.heal_also(kinds, fault.hit or fault.region)
+        left = [kind for kind in deed.order[1].split(",") if kind not in kinds.split(",")]
+        self._deeds[-1] = replace(deed, mending=("mend", ",".join(left), deed.region))
+
+    def also(self, kinds: str, region: str) -> None:
+        """Harms that belong to the fault done last, and count as its doing."""
+        done = self._while_watching(lambda: ordered(self.lab, ("harm", kinds, region)))
+        fault = self._faults[-1]
+        self._faults[-1] = replace(fault, bit=together(fault.bit, done.get("bit")))
+        self._progress.say(f"{kinds} in {region} as well", style="bold red")
+
+    def heal_also(self, kinds: str, region: str) -> None:
+        self._while_watching(lambda: ordered(self.lab, ("mend", kinds, region)))
+        self._progress.say(f"{kinds} in {region}: over")
+
+    def until_open(self, seconds: float) -> None:
+        """Until a client that holds its transactions open has held one for so long."""
+        if not self._progress.until(
+            lambda: self._monitor.open_for_s("long") >= seconds, self._pace.warm_up_s, self._load
+        ):
+            self._say_wrong("no long transaction was open")
+
+    def until_proposed(self) -> None:
+        """Until the product proposes a failover; and a little longer, in which it must not begin."""
+        self._faults[-1] = replace(self._faults[-1], needs_approval=True)
+        self._until_journal(lambda event: str(event["action"]).startswith("propose"), "a proposal")
+        self.work(2.0)
+
+    def approve(self) -> None:
+        """A person says yes; CommandError when the product does not take it."""
+        self._faults[-1] = replace(self._faults[-1], approved_at=time.monotonic_ns())
+        self.tell("approve", "--reason", "the drill accepts the loss")
+
+    def put_to_work(self, crew: Crew) -> None:
+        """One more crew, from now on."""
+        self._monitor.follow((crew,))
+        self._crews.add((crew,))
+        self._progress.say(f"more clients begin: {', '.join(crew.names)}")
 
     def bring_clients_back(self, region: str) -> None:
         """New clients in a region that has returned."""
@@ -169,134 +224,34 @@ class Course:
                 say=self._progress.say,
             )
         )  # fmt: skip
-        self._faults.append(fault)
+        self._faults.append(replace(fault, outage="move"))
+        self._deeds.append(None)
         self._writer = target
 
-    # --- what they rest on --------------------------------------------------------------------------------------
+    # --- what they share ----------------------------------------------------------------------------------------
 
-    def _boot(self) -> None:
-        name = f"drill-{self._directory.name.rpartition('-')[2].replace('_', '').lower()}"
-        self._progress.say(f"{self._scenario.name}: {self._scenario.summary}", style="bold")
-        self._progress.say("starting two regions on this computer")
-        options = self._options.for_lab(name)
-        self.lab = self._closing.enter_context(product.lab(options, self._progress.say))
+    def _do(self, deed: Deed) -> Fault:
+        self._say_wrong(deed.words)
+        fault = self._while_watching(lambda: deed.do(self.lab))
+        self._faults.append(fault)
+        self._deeds.append(deed)
+        if fault.effect == "moves":
+            self._writer = self._other(fault.region)
+        return fault
 
-    def _create_ledger(self) -> None:
-        with self.lab.connect(self.lab.home_region, admin=True) as connection:
-            workload.create(connection, user=self.lab.database["app_user"])
-        tables = [word for table in workload.GUARDED_TABLES for word in ("--table", table)]
-        self.lab.run("guard", "install", *tables, "--json")
-        guarded = ", ".join(workload.GUARDED_TABLES)
-        self._progress.say(f"a ledger of {workload.ACCOUNTS} accounts, guarded: {guarded}")
+    def _until_journal(self, wanted: Callable[[Mapping[str, Any]], bool], what: str) -> None:
+        """CommandError when the product's journal has no such event after the last fault."""
+        since_unix_s = time.time() - time.monotonic() + self._faults[-1].at / 1e9
 
-    def _put_to_work(self) -> None:
-        crews = [crew for region in self.lab.regions for crew in crews_in(region)]
-        self._crews = Crews(self.lab, crews, self._directory, self._options.seed, self._pace)
-        self._closing.callback(self._crews.kill)
-        self._monitor = Monitor(self._directory, crews)
-        count = sum(crew.count for crew in crews)
-        self._progress.say(f"{count} clients begin, half plain, half region-aware")
-        if self._until_all_have_acks():
-            self._progress.until(lambda: False, self._pace.steady_s, self._load)
+        def said() -> bool:
+            late = (e for e in self._follower.events if e["at_unix_ms"] / 1000 >= since_unix_s)
+            return any(wanted(event) for event in late)
 
-    def _until_all_have_acks(self) -> bool:
-        monitor = self._monitor
-        if self._progress.until(lambda: monitor.least_acks() > 0, self._pace.warm_up_s, self._load):
-            return True
-        idle = [name for name, seen in monitor.clients.items() if seen.acks == 0]
-        self._say_wrong(f"never acknowledged: {', '.join(idle)}")
-        return False
+        if not self._progress.until(said, self._pace.recover_s, self._load):
+            raise CommandError(("history",), 0, f"it never told of {what}")
 
-    def _closed_at_the_end(self, opened: C) -> C:
-        self._closing.callback(opened.close)
-        return opened
-
-    def _hear(self, event: Mapping[str, Any]) -> None:
-        words = f"epoch {event['epoch']} {event['phase']} {event['holder'] or ''}: {event['reason']}"
-        at = time.monotonic() - (time.time() - event["at_unix_ms"] / 1000)
-        self._progress.say(words, style="magenta", at=at)
-
-    def _say_wrong(self, words: str) -> None:
-        self._progress.say(words, style="bold red")
-
-    def _while_watching(self, call: Callable[[], T]) -> T:
-        return self._progress.during(call, self._load)
-
-    def _load(self) -> str:
-        """What the clients do, in one line."""
-        self._monitor.poll()
-        lag = "unknown" if self._lag.latest_ms is None else f"{self._lag.latest_ms:.0f} ms"
-        return f"{self._monitor.rates()}; lag {lag}"
-
-    def _other(self, region: str) -> str:
-        return next(each for each in self.lab.regions if each != region)
-
-    def _final_writer(self) -> str:
-        """The region that the story left as the writer; the other one if that one is still a standby."""
-        for region in (self._writer, self._other(self._writer)):
-            with suppress(psycopg.Error, OSError), self.lab.connect(region) as connection:
-                row = connection.execute("SELECT pg_is_in_recovery()").fetchone()
-                if row is not None and not row[0]:
-                    return region
-        return self._writer
-
-    def _read(self, region: str) -> Ledger | None:
-        deadline = time.monotonic() + _READ_S
-        while True:
-            try:
-                with self.lab.connect(region) as connection:
-                    return workload.read(connection, region)
-            except (psycopg.Error, OSError) as error:
-                if time.monotonic() > deadline:
-                    self._say_wrong(f"the ledger of {region} cannot be read: {error}")
-                    return None
-                time.sleep(_POLL_S)
-
-    def _judge(self, orphans_due: bool) -> Judgement:
-        return judge(
-            Evidence(
-                histories=read_histories(self._directory),
-                survivor=self._ledger,
-                faults=self._faults,
-                orphans=self._orphans,
-                requests=self._requests,
-                terms=replace(self._scenario.terms, orphans_due=orphans_due),
-            )
-        )
-
-    def _list_orphans(self) -> OrphanList:
-        deadline = time.monotonic() + self._pace.orphans_s
-        while True:
-            try:
-                listed = parse_orphans(self.lab.run("orphans", "--json"))
-            except CommandError:
-                if time.monotonic() > deadline:
-                    raise
-            else:
-                if listed.complete or time.monotonic() > deadline:
-                    return listed
-            time.sleep(_POLL_S)
-
-    def _report(self, judgement: Judgement) -> Verdict:
-        found = outcome.Found(
-            scenario=self._scenario.name,
-            command=self._options.command(),
-            seed=self._options.seed,
-            started_unix_s=self._started_unix_s,
-            faults=self._faults,
-            ended_at=self._ended_at,
-            judgement=judgement,
-            histories=read_histories(self._directory),
-            journal=self._follower.events,
-            lag=self._lag.samples,
-        )
-        data = outcome.report_data(found, self.lab)
-        json_path, html_path = report.write(self._options.report, data)
-        with suppress(OSError):
-            outcome.keep_evidence(self._directory, self._options.report, found)
-        self._progress.close()
-        if self._options.as_json:
-            print(json_path.read_text(), end="")
-        for line in outcome.summary(data, html_path):
-            self._progress.say(line)
-        return judgement.verdict
+    def _mend_what_is_left(self) -> None:
+        """A story that ended early leaves the lab to be judged as it must end: whole, but for a lost region."""
+        for back, deed in enumerate(reversed(self._deeds), start=1):
+            if deed is not None and deed.mending is not None and deed.kind != "region-loss":
+                self.heal(back)

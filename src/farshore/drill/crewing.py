@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from farshore.drill import workload
-from farshore.drill.client_process import Config
+from farshore.drill.client_process import Config, Spec
 from farshore.drill.clients import Access
 from farshore.drill.pace import Pace
 from farshore.drill.product import COMMAND, LabInfo
@@ -72,12 +72,16 @@ def _config(lab: LabInfo, region: str, crews: list[Crew], directory: Path, seed:
         seed=seed,
         accounts=workload.ACCOUNTS,
         directory=str(directory),
-        clients=tuple((name, crew.kind) for crew in crews for name in crew.names),
+        clients=tuple(spec for crew in crews for spec in _specs(lab, crew)),
         access=access,
-        per_second=max(crew.per_second for crew in crews),
         deadline_s=pace.deadline_s,
         attempt_s=pace.attempt_s,
     )
+
+
+def _specs(lab: LabInfo, crew: Crew) -> list[Spec]:
+    endpoint = lab.endpoints[crew.pinned_to]["writer"] if crew.pinned_to else None
+    return [Spec(name, crew.kind, crew.per_second, crew.part, crew.hold_s, endpoint) for name in crew.names]
 
 
 def _start(lab: LabInfo, region: str, config: Path, log: Path) -> "subprocess.Popen[bytes]":

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
+from farshore.drill.events import Kind
 from farshore.drill.findings import Doubt, Finding
 from farshore.drill.ledger import Ledger
 from farshore.drill.operations import Ack, Operations
@@ -37,7 +38,8 @@ def doubts_of(
         seen = [ack for ack in acks if until is None or ack.returned < until]
         doubts += _bite(operations, seen, fault, terms)
         doubts += _enough(operations, seen, fault, terms)
-    return doubts
+        doubts += _too_long(operations, seen, fault, terms)
+    return doubts + _nothing_open(operations, first, terms)
 
 
 def _few(kind: Doubt, where: str, seen: int, wanted: int) -> list[Finding]:
@@ -47,20 +49,54 @@ def _few(kind: Doubt, where: str, seen: int, wanted: int) -> list[Finding]:
 
 
 def _enough(operations: Operations, acks: Sequence[Ack], fault: Fault, terms: Terms) -> list[Finding]:
-    after = [ack for ack in acks if ack.invoked > fault.at and ack.region != fault.region]
-    what = f"after the {fault.kind} of {fault.region}"
-    doubts = _few(Doubt.FEW_ACKS_AFTER, f"by another region {what}", len(after), terms.acks_after_min)
-    for kind in sorted({meta.kind for meta in operations.metas if meta.view != fault.dead_region}):
-        seen = sum(1 for ack in after if ack.kind == kind and ack.view != fault.dead_region)
-        whose = f"of {kind} clients" if fault.dead_region is None else f"of {kind} clients outside it"
-        doubts += _few(Doubt.FEW_ACKS_AFTER, f"{whose} {what}", seen, terms.kind_acks_after_min)
+    moves = fault.effect == "moves"
+    since = fault.at if moves or not fault.silent else fault.healed_at or fault.at
+    after = [ack for ack in acks if ack.invoked > since and (ack.region != fault.region) is moves]
+    what = f"after the {fault.kind} of {fault.hit or fault.region}"
+    where = f"by {'another region' if moves else fault.region} {what}"
+    doubts = _few(Doubt.FEW_ACKS_AFTER, where, len(after), terms.acks_after_min)
+    doubts += _of_each_kind(operations, after, fault, terms, what)
+    if fault.cut_off and fault.healed_at is not None:
+        back = [ack for ack in after if ack.invoked > (fault.healed_at or 0)]
+        doubts += _of_those_cut_off(operations, back, fault, terms)
     return doubts
+
+
+def _of_each_kind(
+    operations: Operations, after: Sequence[Ack], fault: Fault, terms: Terms, what: str
+) -> list[Finding]:
+    doubts = []
+    for kind in _kinds(operations):
+        clients = set(operations.usual(kind, fault.away))
+        if clients:
+            seen = sum(1 for ack in after if ack.client in clients)
+            whose = f"of {kind} clients" + (" outside it" if fault.away else "")
+            doubts += _few(Doubt.FEW_ACKS_AFTER, f"{whose} {what}", seen, terms.kind_acks_after_min)
+    return doubts
+
+
+def _of_those_cut_off(
+    operations: Operations, back: Sequence[Ack], fault: Fault, terms: Terms
+) -> list[Finding]:
+    doubts = []
+    for kind in _kinds(operations):
+        clients = set(operations.usual(kind)) - set(operations.usual(kind, fault.cut_off))
+        if clients:
+            seen = sum(1 for ack in back if ack.client in clients)
+            where = f"of {kind} clients in {', '.join(fault.cut_off)} after the {fault.kind} was over"
+            doubts += _few(Doubt.FEW_ACKS_AFTER, where, seen, terms.kind_acks_after_min)
+    return doubts
+
+
+def _kinds(operations: Operations) -> list[Kind]:
+    return sorted({meta.kind for meta in operations.metas})
 
 
 def _bite(operations: Operations, acks: Sequence[Ack], fault: Fault, terms: Terms) -> list[Finding]:
     doubts = []
     if fault.bit is not None and not any(fault.bit.values()):
-        doubts.append(Finding(Doubt.FAULT_DID_NOT_BITE, f"{fault.kind} of {fault.region} hit nothing"))
+        detail = f"{fault.kind} of {fault.hit or fault.region} hit nothing"
+        doubts.append(Finding(Doubt.FAULT_DID_NOT_BITE, detail))
     if fault.planned and not any(_confirmed_elsewhere(ack, fault) for ack in acks):
         detail = f"after the {fault.kind} no other region than {fault.region} confirmed anything"
         doubts.append(Finding(Doubt.FAULT_DID_NOT_BITE, detail))
@@ -68,22 +104,76 @@ def _bite(operations: Operations, acks: Sequence[Ack], fault: Fault, terms: Term
         ack for ack in acks if ack.region == fault.region and fault.silences(ack.invoked, terms.settle_ns)
     ]
     if undead:
-        detail = f"{fault.region} acknowledged {len(undead)} transfers while it was lost"
+        was = "was lost" if fault.dead_region else "had to be silent"
+        detail = f"{fault.region} acknowledged {len(undead)} transfers while it {was}"
         doubts.append(Finding(Doubt.FAULT_DID_NOT_BITE, detail, undead[0].op))
     residents = {
         attempt.client
         for attempt in operations.attempts()
-        if attempt.view == fault.region and fault.silences(attempt.invoke.t, terms.settle_ns)
+        if attempt.view == fault.dead_region and fault.lasts(attempt.invoke.t, terms.settle_ns)
     }
     if residents:
-        detail = f"clients in {fault.region} went on while it was lost: {', '.join(sorted(residents))}"
+        detail = f"clients in {fault.dead_region} went on while it was lost: {', '.join(sorted(residents))}"
         doubts.append(Finding(Doubt.FAULT_DID_NOT_BITE, detail))
-    gap_ns = _longest_gap_ns([ack.returned for ack in acks if ack.view != fault.dead_region], fault.at)
-    if gap_ns is not None and gap_ns < terms.outage_min_ns:
-        paused = f"acknowledgements never paused for more than {gap_ns / 1e6:.0f} ms"
-        detail = f"after the {fault.kind} of {fault.region}, {paused}"
-        doubts.append(Finding(Doubt.NO_OUTAGE, detail))
-    return doubts
+    return doubts + _crossed(acks, fault, terms) + _paused(acks, fault, terms)
+
+
+def _crossed(acks: Sequence[Ack], fault: Fault, terms: Terms) -> list[Finding]:
+    """Whoever is cut off hears from no other region than its own."""
+    crossed = [
+        ack
+        for ack in acks
+        if ack.view in fault.cut_off
+        and ack.region != ack.view
+        and fault.lasts(ack.invoked, terms.settle_ns)
+        and not (fault.healed_at is not None and ack.returned >= fault.healed_at)
+    ]
+    if not crossed:
+        return []
+    where = ", ".join(fault.cut_off)
+    detail = f"clients in {where} were served by another region {len(crossed)} times while cut off"
+    return [Finding(Doubt.FAULT_DID_NOT_BITE, detail, crossed[0].op)]
+
+
+def _paused(acks: Sequence[Ack], fault: Fault, terms: Terms) -> list[Finding]:
+    """A fault that must be felt, by those who must feel it."""
+    feel = {*fault.cut_off, *fault.felt_in}
+    if fault.outage in {"none", "short"} and not feel:
+        return []
+    felt = [ack for ack in acks if (ack.view in feel if feel else ack.view not in fault.away)]
+    gap_ns = _longest_gap_ns([ack.returned for ack in felt], fault.at)
+    if gap_ns is None or gap_ns >= terms.outage_min_ns:
+        return []
+    paused = f"acknowledgements never paused for more than {gap_ns / 1e6:.0f} ms"
+    return [Finding(Doubt.NO_OUTAGE, f"after the {fault.kind} of {fault.region}, {paused}")]
+
+
+def _too_long(operations: Operations, acks: Sequence[Ack], fault: Fault, terms: Terms) -> list[Finding]:
+    """An outage beyond its class breaks no promise by itself; but the drill did not go as it must."""
+    limit_ns = terms.outage_max_ns.get(fault.outage or "")
+    if fault.outage == "while":
+        lasted_ns = (fault.healed_at or fault.at) - fault.at
+        limit_ns = lasted_ns + terms.outage_max_ns["short"] if "short" in terms.outage_max_ns else None
+    clients = set(operations.usual("aware", fault.away))
+    gap_ns = _longest_gap_ns([ack.returned for ack in acks if ack.client in clients], fault.at)
+    if limit_ns is None or gap_ns is None or gap_ns <= limit_ns:
+        return []
+    detail = (
+        f"after the {fault.kind} of {fault.hit or fault.region} region-aware clients waited {gap_ns / 1e9:.2f} s, "
+        f"at most {limit_ns / 1e9:.1f} s were expected ({fault.outage})"
+    )
+    return [Finding(Doubt.OUTAGE_TOO_LONG, detail)]
+
+
+def _nothing_open(operations: Operations, first: Fault, terms: Terms) -> list[Finding]:
+    if not terms.open_at_fault_ns:
+        return []
+    latest = first.at - terms.open_at_fault_ns
+    for attempt in operations.attempts():
+        if attempt.invoke.t <= latest and (attempt.returned is None or attempt.returned.t > first.at):
+            return []
+    detail = f"no transaction was open for {terms.open_at_fault_ns / 1e9:g} s when the fault was done"
+    return [Finding(Doubt.NOTHING_OPEN, detail)]
 
 
 def _confirmed_elsewhere(ack: Ack, fault: Fault) -> bool:

@@ -13,6 +13,9 @@ from typing import Any, Literal, cast, get_args
 Kind = Literal["plain", "aware"]
 Outcome = Literal["ok", "failed", "unknown"]
 Tag = Literal["confirmed", "bare"]
+Part = Literal["usual", "pinned", "long", "straggler"]
+"""usual: what outages are measured by. pinned: it knows one region's endpoint and nothing else. long: it holds its
+transactions open. straggler: so too, with the commit's checks done beforehand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,7 @@ class Meta:
     view: str
     pid: int
     seed: int
+    part: Part = "usual"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,7 @@ def dump_line(event: Event) -> str:
     match event:
         case Meta():
             document = {"type": "meta", "client": event.client, "kind": event.kind, "view": event.view}
-            document |= {"pid": event.pid, "seed": event.seed}
+            document |= {"pid": event.pid, "seed": event.seed, "part": event.part}
         case Clock():
             document = {"type": "clock", "unix_ns": event.unix_ns, "t": event.t}
         case Invoke():
@@ -114,6 +118,7 @@ def parse_line(line: str) -> Event:
                 view=read.text("view"),
                 pid=read.number("pid"),
                 seed=read.number("seed"),
+                part=cast("Part", read.one_of("part", get_args(Part), missing="usual")),
             )
         case "clock":
             return Clock(unix_ns=read.number("unix_ns"), t=read.number("t"))
@@ -191,8 +196,8 @@ class _Reader:
             return value
         raise HistoryLineError(f"{key} is {value!r}, wanted a whole number")
 
-    def one_of(self, key: str, words: tuple[str, ...]) -> str:
-        value = self._document.get(key)
+    def one_of(self, key: str, words: tuple[str, ...], missing: str | None = None) -> str:
+        value = self._document.get(key, missing)
         if value in words:
             return cast("str", value)
         raise HistoryLineError(f"{key} is {value!r}, wanted one of {', '.join(words)}")

@@ -34,6 +34,7 @@ class Violation(StrEnum):
     ACKED_NOWHERE = "acked_nowhere"
     LOST_OUT_OF_ORDER = "lost_out_of_order"
     NOT_REFUSED = "not_refused"
+    MOVED = "moved"
 
 
 class Doubt(StrEnum):
@@ -50,6 +51,8 @@ class Doubt(StrEnum):
     FAULT_MISSING = "fault_missing"
     FAULT_DID_NOT_BITE = "fault_did_not_bite"
     NO_OUTAGE = "no_outage"
+    OUTAGE_TOO_LONG = "outage_too_long"
+    NOTHING_OPEN = "nothing_open"
     ORPHANS_MISSING = "orphans_missing"
     ORPHANS_INCOMPLETE = "orphans_incomplete"
     REFUSAL_MISSING = "refusal_missing"

@@ -77,25 +77,30 @@ def measure(
     *,
     link_one_way_ms: float | None = None,
     ended_at: int | None = None,
+    losing: Fault | None = None,
 ) -> Measures:
-    """`ended_at` is when the load was stopped on purpose; without it, the last thing any client wrote."""
+    """`ended_at` is when the load was stopped on purpose; without it, the last thing any client wrote.
+
+    `fault` is the first one, `losing` the one that may lose, if that is another.
+    """
     acks = operations.acks()
     attempts = list(operations.attempts())
     times = [attempt.invoke.t for attempt in attempts] + [ack.returned for ack in acks]
     start = min(times, default=0)
     end = max(max(times, default=0), ended_at or 0)
-    lost_region = fault.dead_region if fault else None
+    away = fault.away if fault else frozenset()
     before = [ack for ack in acks if fault is None or ack.returned < fault.at]
     after = [ack for ack in acks if fault is not None and ack.invoked > fault.at]
     home = [ack for ack in before if fault is not None and ack.region == fault.region]
     home_rate = _rate(home, fault.at if fault else end)
-    delay_known = home_rate is not None and link_one_way_ms is not None and lost_region is not None
+    delay_known = home_rate is not None and link_one_way_ms is not None
+    delay_known = delay_known and fault is not None and fault.dead_region == fault.region
     return Measures(
         start=start,
         end=end,
-        aware=outages(operations, "aware", lost_region, end),
-        dns_only=outages(operations, "plain", lost_region, end),
-        rpo_seconds=rpo_seconds(losses, fault),
+        aware=outages(operations, "aware", away, end),
+        dns_only=outages(operations, "plain", away, end),
+        rpo_seconds=rpo_seconds(losses, losing or fault),
         acks_per_second=_rate(before, fault.at if fault else end),
         home_acks_per_second=home_rate,
         lost_expected=(home_rate or 0.0) * (link_one_way_ms or 0.0) / 1000 if delay_known else None,
@@ -104,14 +109,13 @@ def measure(
     )
 
 
-def outages(operations: Operations, kind: Kind, lost_region: str | None, end: int) -> Outages:
-    """The longest stretches among the clients of a kind outside the lost region.
+def outages(operations: Operations, kind: Kind, away: Collection[str], end: int) -> Outages:
+    """The longest stretches among the usual clients of a kind, but those whose views are `away`.
 
     Counted from the group's, or the client's, first acknowledgement to the end of the drill, so that a
     client that never came back has an outage too, and a growing one.
     """
-    clients = [meta.client for meta in operations.metas if meta.kind == kind and meta.view != lost_region]
-    returns: dict[str, list[int]] = {client: [] for client in clients}
+    returns: dict[str, list[int]] = {client: [] for client in operations.usual(kind, away)}
     for ack in operations.acks():
         if ack.client in returns:
             returns[ack.client].append(ack.returned)
@@ -140,11 +144,15 @@ def longest(who: str, returns: Sequence[int], end: int) -> Outage | None:
 
 
 def rpo_seconds(losses: Losses, fault: Fault | None) -> float:
-    """From the earliest lost acknowledgement to the fault; 0 when none was lost."""
+    """From the earliest lost acknowledgement to the fault, or to the latest one; 0 when none was lost.
+
+    A cut-off writer goes on acknowledging until its lease ends, so that all it acknowledged may be lost.
+    """
     if fault is None or not fault.may_lose or not losses.lost:
         return 0.0
     earliest = min(ack.returned for ack in losses.lost)
-    return max(0, fault.at - earliest) / SECOND_NS
+    latest = max(ack.returned for ack in losses.lost) if fault.dead_region is None else fault.at
+    return max(0, max(fault.at, latest) - earliest) / SECOND_NS
 
 
 def latency(acks: Collection[Ack]) -> Latency | None:

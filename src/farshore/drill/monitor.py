@@ -2,13 +2,13 @@
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from farshore.drill.events import Invoke, Kind
+from farshore.drill.events import Invoke, Kind, Part
 from farshore.drill.history import SUFFIX, HistoryTail
-from farshore.drill.scenario import Crew
+from farshore.drill.scenario import KINDS, Crew
 
 _WINDOW_NS = 1_000_000_000
 
@@ -43,6 +43,10 @@ class Monitor:
         """Whoever lives in a region that is gone is waited for no more."""
         self.clients = {name: seen for name, seen in self.clients.items() if seen.crew.region != region}
 
+    def waited_for(self) -> dict[str, Seen]:
+        """Those that any writer can serve: not who knows one region only, or keeps its transactions open."""
+        return {name: seen for name, seen in self.clients.items() if seen.crew.part == "usual"}
+
     def poll(self) -> None:
         for seen in self.clients.values():
             for event in seen.tail.poll():
@@ -56,14 +60,27 @@ class Monitor:
                     self._recent.append((event.t, event.region, seen.crew.kind))
 
     def least_acks(self) -> int:
-        return min(seen.acks for seen in self.clients.values())
+        return min(seen.acks for seen in self.waited_for().values())
 
-    def unserved_since(self, t: int, left: str) -> list[str]:
-        """Clients without an acknowledgement, invoked after `t`, by another region than the one left."""
+    def open_for_s(self, part: Part) -> float:
+        """How long the oldest open attempt of such clients has lasted."""
+        self.poll()
+        began = [t for seen in self.clients.values() if seen.crew.part == part for t in seen.invoked.values()]
+        return (time.monotonic_ns() - min(began)) / 1e9 if began else 0.0
+
+    def unserved_since(
+        self, t: int, left: str | None, away: Collection[str] = (), kinds: Collection[Kind] = KINDS
+    ) -> list[str]:
+        """Clients without an acknowledgement, invoked after `t`, by another region than the one left (None: by any).
+
+        Those whose regions are `away` are not asked for.
+        """
         return [
             name
-            for name, seen in self.clients.items()
-            if not any(at > t for region, at in seen.acked_by.items() if region != left)
+            for name, seen in self.waited_for().items()
+            if seen.crew.region not in away
+            and seen.crew.kind in kinds
+            and not any(at > t for region, at in seen.acked_by.items() if region != left)
         ]
 
     def rates(self) -> str:

@@ -91,6 +91,8 @@ def _witnesses(operations: Operations, faults: Sequence[Fault], fault: Fault) ->
         began[attempt.client] = min(began.get(attempt.client, attempt.invoke.t), attempt.invoke.t)
     found: dict[Kind, list[str]] = {"aware": [], "plain": []}
     for meta in operations.metas:
+        if meta.part != "usual" or meta.view in fault.cut_off:
+            continue
         deaths = [other.at for other in faults if other.dead_region == meta.view and other.at <= fault.at]
         first = began.get(meta.client)
         if first is not None and first < fault.at and not any(first < at for at in deaths):

@@ -4,7 +4,7 @@ An operation is one transfer with one idempotency key. It is *acknowledged* when
 *refused* when every attempt returned `failed`, and otherwise open: it may have landed or not.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from farshore.drill.events import History, Invoke, Kind, Meta, Return
@@ -76,6 +76,14 @@ class Operations:
     by_key: dict[str, Operation]
     doubts: tuple[Finding, ...]
     metas: tuple[Meta, ...]
+
+    def usual(self, kind: Kind, away: Collection[str] = ()) -> list[str]:
+        """The clients of a kind by whom outages are measured, but those in the views that are `away`."""
+        return [
+            meta.client
+            for meta in self.metas
+            if meta.kind == kind and meta.part == "usual" and meta.view not in away
+        ]
 
     def acks(self) -> list[Ack]:
         """Every acknowledgement, ordered by its return."""

@@ -8,7 +8,8 @@ from farshore.drill.errors import DrillUsageError
 
 @dataclass(frozen=True, slots=True)
 class DrillOptions:
-    """What `farshore drill` was asked for; `ttl_s` None leaves the TTL to the profile."""
+    """What `farshore drill` was asked for; `ttl_s` None leaves the TTL to the profile, `seconds` to the
+    scenario; `quiet` keeps progress off standard output, where `as_json` prints."""
 
     scenario: str = "region-loss"
     profile: str = "fast"
@@ -18,6 +19,8 @@ class DrillOptions:
     postgres: str | None = None
     ttl_s: int | None = None
     as_json: bool = False
+    seconds: float | None = None
+    quiet: bool = False
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -26,12 +29,15 @@ class DrillOptions:
             raise DrillUsageError("--cadence", self.cadence, "use 1 or more")
         if self.ttl_s is not None and self.ttl_s < 0:
             raise DrillUsageError("--ttl", self.ttl_s, "use 0 or more")
+        if self.seconds is not None and self.seconds <= 0:
+            raise DrillUsageError("--seconds", self.seconds, "use more than 0")
 
     def command(self) -> str:
         """The line that runs the same drill again."""
         words = ["farshore drill", self.scenario, f"--profile {self.profile}", f"--cadence {self.cadence}"]
         words += [f"--seed {self.seed}"]
         words += [] if self.ttl_s is None else [f"--ttl {self.ttl_s}"]
+        words += [] if self.seconds is None else [f"--seconds {self.seconds:g}"]
         words += [] if self.postgres is None else [f"--postgres {self.postgres}"]
         return " ".join(words)
 

@@ -55,6 +55,7 @@ def report_data(found: Found, lab: LabInfo) -> ReportData:
         found.faults[0] if found.faults else None,
         link_one_way_ms=lab.link_one_way_ms,
         ended_at=found.ended_at,
+        losing=next((fault for fault in found.faults if fault.may_lose), None),
     )
     return ReportData(
         scenario=found.scenario,

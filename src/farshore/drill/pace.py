@@ -1,6 +1,7 @@
 """The drill's own times."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from farshore.drill.errors import DrillUsageError
 
@@ -15,6 +16,7 @@ class Pace:
     orphans_s                the longest wait for the product's complete list of orphans
     accept_s, move_s         the longest time to go on asking for a move that the product refuses for now, and
                              the longest wait for the end of one
+    outage_s                 the longest outage of each class (see terms.OutageClass)
     """
 
     deadline_s: float
@@ -26,6 +28,11 @@ class Pace:
     orphans_s: float
     accept_s: float = 90
     move_s: float = 60
+    outage_s: Mapping[str, float] = field(default_factory=lambda: {"none": 2.5, "short": 8, "move": 20})
+
+    @property
+    def outage_max_ns(self) -> dict[str, int]:
+        return {name: round(seconds * 1e9) for name, seconds in self.outage_s.items()}
 
 
 PACES = {
@@ -40,6 +47,7 @@ PACES = {
         orphans_s=180,
         accept_s=300,
         move_s=600,
+        outage_s={"none": 25, "short": 90, "move": 300},
     ),
 }
 

@@ -71,7 +71,7 @@ def _markers(move: Move, data: ReportData) -> list[Marker]:
 
     markers = [mark(fault.at, "fault")] if not fault.planned else []
     if not fault.planned and fault.healed_at is not None and fault.healed_at <= data.measures.end:
-        markers.append(mark(fault.healed_at, "region back"))
+        markers.append(mark(fault.healed_at, "region back" if fault.dead_region else "healed"))
     for stage in move.stages:
         if stage.name == "drain" and stage.start is not None:
             markers.append(mark(stage.start, fault.kind))

@@ -19,6 +19,7 @@ _NAMED = frozenset(
     }
 )
 _REFUSED = frozenset({Violation.NOT_REFUSED})
+_STAYED = frozenset({Violation.MOVED})
 _ONCE = frozenset({Violation.KEY_TWICE, Violation.APPLIED_TWICE})
 _BALANCED = frozenset(
     {
@@ -35,26 +36,55 @@ _AS_ASKED = frozenset({Violation.CONTENT_DIFFERS, Violation.FAILED_LANDED, Viola
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`held` is None when the drill cannot tell; `seen` is a sentence for a person."""
+    """`held` is None when the drill cannot tell; `seen` is a sentence for a person.
+
+    `codes` are the promises that it belongs to, as the design numbers them; those about the books have none.
+    """
 
     promise: str
     held: bool | None
     seen: str
+    codes: tuple[str, ...] = ()
 
 
 def checks(judgement: Judgement) -> list[Check]:
     """Every violation belongs to exactly one of these, and every doubt to the last."""
-    made = [_one_writer(judgement), *_of_the_ledger(judgement)]
+    made = [_one_writer(judgement), *_stayed(judgement), *_of_the_ledger(judgement)]
     if judgement.requests or judgement.terms.refusals_due:
         made.append(_refusals(judgement))
     return [*made, _conclusive(judgement)]
+
+
+def held(made: Collection[Check], code: str) -> bool | None:
+    """Whether a promise held by all checks of it; None when one of them cannot tell, or there is none."""
+    states = [check.held for check in made if code in check.codes]
+    return False if False in states else True if states and None not in states else None
+
+
+def judged(made: Collection[Check], code: str) -> bool:
+    """Whether any check is about a promise."""
+    return any(code in check.codes for check in made)
+
+
+def _stayed(judgement: Judgement) -> list[Check]:
+    faults = [fault for fault in judgement.faults if fault.effect == "stays" or fault.needs_approval]
+    if not faults:
+        return []
+    told = (
+        f"after {fault.kind} the writer had to stay in {fault.region}"
+        + (" until a person approved" if fault.needs_approval else "")
+        for fault in faults
+    )
+    seen = "; ".join(dict.fromkeys(told)).capitalize() + "."
+    spoke = bool(judgement.writers.epochs)
+    return [_check("The writer moved only where it must", judgement, _STAYED, seen, ("P4",), proven=spoke)]
 
 
 def _refusals(judgement: Judgement) -> Check:
     asked = judgement.requests
     seen = " ".join(f"{one.command}: exit code {one.exit_code}, {one.reason}" for one in asked)
     promise = "No way back into a lost region before what it lost is accounted for"
-    return _check(promise, judgement, _REFUSED, seen or "It was not tried.", proven=bool(asked))
+    return _check(promise, judgement, _REFUSED, seen or "It was not tried.", ("P3",), proven=bool(asked))
 
 
 def _one_writer(judgement: Judgement) -> Check:
@@ -64,7 +94,7 @@ def _one_writer(judgement: Judgement) -> Check:
     seen = f"Confirmed acknowledgements: {epochs}. Second-writer acknowledgements: {len(judgement.writers.dual)}."
     if late:
         seen += f" Bare ones after the takeover, counted apart: {late}."
-    return _check("One writer", judgement, _ONE_WRITER, seen, proven=bool(spans))
+    return _check("One writer", judgement, _ONE_WRITER, seen, ("P1",), proven=bool(spans))
 
 
 def _of_the_ledger(judgement: Judgement) -> list[Check]:
@@ -76,21 +106,30 @@ def _of_the_ledger(judgement: Judgement) -> list[Check]:
     listed = judgement.orphans is not None and judgement.orphans.complete
     as_asked = "The ledger holds what was asked for, and nothing that was refused"
     rows = [
-        (*_kept(judgement), _KEPT, judgement.acked > 0),
-        (_NAMED_PROMISE, _named(judgement), _NAMED, listed),
-        ("No transfer twice", twice, _ONCE, True),
-        ("The books balance to the cent", summed, _BALANCED, True),
-        (as_asked, compared, _AS_ASKED, attempted > 0),
+        (*_kept(judgement), _KEPT, _codes_of_loss(judgement), judgement.acked > 0),
+        (_NAMED_PROMISE, _named(judgement), _NAMED, ("P3",), listed),
+        ("No transfer twice", twice, _ONCE, (BOOKS,), True),
+        ("The books balance to the cent", summed, _BALANCED, (BOOKS,), True),
+        (as_asked, compared, _AS_ASKED, (BOOKS,), attempted > 0),
     ]
     if judgement.ledger_balanced is None:
-        rows = [(promise, "The final ledger was not read.", kinds, False) for promise, _, kinds, _ in rows]
+        unread = "The final ledger was not read."
+        rows = [(promise, unread, kinds, codes, False) for promise, _, kinds, codes, _ in rows]
     return [
-        _check(promise, judgement, kinds, seen, proven=proven)
-        for promise, seen, kinds, proven in rows
+        _check(promise, judgement, kinds, seen, codes, proven=proven)
+        for promise, seen, kinds, codes, proven in rows
         if kinds is not _NAMED or judgement.terms.orphans_due or judgement.orphans is not None
     ]
 
 
+def _codes_of_loss(judgement: Judgement) -> tuple[str, ...]:
+    """P2 is about planned moves, P3 about everything else that happens to a writer."""
+    planned = [fault.planned for fault in judgement.faults]
+    codes = ("P2",) if any(planned) else ()
+    return (*codes, "P3") if not all(planned) or not planned else codes
+
+
+BOOKS = "books"
 _NAMED_PROMISE = "Every lost transfer is named by the product, and nothing else is"
 
 
@@ -117,13 +156,19 @@ def _named(judgement: Judgement) -> str:
 
 
 def _check(
-    promise: str, judgement: Judgement, kinds: Collection[Violation], seen: str, *, proven: bool
+    promise: str,
+    judgement: Judgement,
+    kinds: Collection[Violation],
+    seen: str,
+    codes: tuple[str, ...],
+    *,
+    proven: bool,
 ) -> Check:
     found = [finding for finding in judgement.findings if finding.kind in kinds]
     if found:
         more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-        return Check(promise, False, f"{seen} Broken: {found[0].detail}{more}.")
-    return Check(promise, True if proven else None, seen)
+        return Check(promise, False, f"{seen} Broken: {found[0].detail}{more}.", codes)
+    return Check(promise, True if proven else None, seen, codes)
 
 
 def _conclusive(judgement: Judgement) -> Check:

@@ -16,6 +16,7 @@ from farshore.drill.promises import checks
 from farshore.drill.reportdata import ReportData
 from farshore.drill.rows import OrphanRow, orphan_rows
 from farshore.drill.stages import STAGES
+from farshore.drill.words import sentence
 from farshore.drill.writers import EpochSpan
 
 
@@ -47,11 +48,15 @@ class FindingRow(TypedDict):
 
 
 class CheckRow(TypedDict):
-    """One promise and what was seen of it; `held` is null when the drill cannot tell."""
+    """One promise and what was seen of it; `held` is null when the drill cannot tell.
+
+    `codes` are P1 to P4 as the design numbers them, and `books`.
+    """
 
     promise: str
     held: bool | None
     seen: str
+    codes: list[str]
 
 
 class MoveRow(TypedDict):
@@ -60,6 +65,7 @@ class MoveRow(TypedDict):
     kind: str
     source: str
     target: str | None
+    must_move: bool
     at_s: float
     outage_seconds: float | None
     outage_seconds_dns_only: float | None
@@ -91,6 +97,7 @@ class ReportDocument(TypedDict):
 
     scenario: str
     verdict: Verdict
+    sentence: str
     seed: int
     cadence: int
     profile: str
@@ -132,6 +139,14 @@ class ReportDocument(TypedDict):
 FINDINGS_PER_KIND_MAX = 50
 
 
+def replace_text(path: Path, text: str) -> Path:
+    """Write a file whole or not at all."""
+    half = path.with_name(f".{path.name}.{os.getpid()}")
+    half.write_text(text, encoding="utf-8")
+    half.replace(path)
+    return path
+
+
 def prepare(report_dir: Path) -> None:
     """Make the directory and prove that it takes files, before a drill spends its minute.
 
@@ -152,16 +167,9 @@ def write(report_dir: Path, data: ReportData) -> tuple[Path, Path]:
     """Write report.json and report.html, each whole or not at all; returns both paths."""
     prepare(report_dir)
     made = document(data)
-    json_path = _replace(report_dir / "report.json", json.dumps(made, indent=2) + "\n")
-    html_path = _replace(report_dir / "report.html", render(data, made["orphans"]))
+    json_path = replace_text(report_dir / "report.json", json.dumps(made, indent=2) + "\n")
+    html_path = replace_text(report_dir / "report.html", render(data, made["orphans"]))
     return json_path, html_path
-
-
-def _replace(path: Path, text: str) -> Path:
-    half = path.with_name(f".{path.name}.{os.getpid()}")
-    half.write_text(text, encoding="utf-8")
-    half.replace(path)
-    return path
 
 
 def document(data: ReportData) -> ReportDocument:
@@ -173,6 +181,7 @@ def document(data: ReportData) -> ReportDocument:
     return ReportDocument(
         scenario=data.scenario,
         verdict=judged.verdict,
+        sentence=sentence(data),
         seed=env.seed,
         cadence=env.cadence,
         profile=env.profile,
@@ -207,7 +216,10 @@ def document(data: ReportData) -> ReportDocument:
         epochs=[_epoch(span, zero) for span in judged.writers.epochs],
         latency_before_ms=_latency(data, before=True),
         latency_after_ms=_latency(data, before=False),
-        checks=[CheckRow(promise=one.promise, held=one.held, seen=one.seen) for one in checks(judged)],
+        checks=[
+            CheckRow(promise=one.promise, held=one.held, seen=one.seen, codes=list(one.codes))
+            for one in checks(judged)
+        ],
         finding_counts=dict(count_by_kind(judged.findings)),
         findings=_findings(judged),
         postgres_version=env.postgres_version,
@@ -225,6 +237,7 @@ def _move(move: Move, zero: int) -> MoveRow:
         kind=move.fault.kind,
         source=move.fault.region,
         target=move.target,
+        must_move=move.fault.effect == "moves",
         at_s=round((move.fault.at - zero) / 1e9, 4),
         outage_seconds=_seconds(move.aware.group),
         outage_seconds_dns_only=_seconds(move.dns_only.group),

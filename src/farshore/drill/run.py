@@ -22,7 +22,7 @@ def run_drill(options: DrillOptions) -> int:
     """Run it, show it, write the report; returns the exit code. DrillUsageError for what cannot be run."""
     scenario, pace = scenarios.find(options.scenario), scenarios.pace_of(options.profile)
     report.prepare(options.report)
-    progress = Progress(sys.stderr if options.as_json else sys.stdout)
+    progress = Progress(sys.stderr if options.as_json or options.quiet else sys.stdout)
     ended = signal.signal(signal.SIGTERM, _as_interrupt) if _in_main_thread() else None
     try:
         with ExitStack() as closing:

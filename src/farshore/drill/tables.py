@@ -134,7 +134,7 @@ def _fault_words(fault: Fault) -> str:
         took_s = ((fault.healed_at or fault.at) - fault.at) / 1e9
         return f"{fault.kind} away from {fault.region}; the command took {took_s:.1f} s"
     hit = ", ".join(f"{count} {what}" for what, count in (fault.bit or {}).items())
-    words = f"{fault.kind} of {fault.region}" + (f", hit {hit}" if hit else "")
+    words = f"{fault.kind} of {fault.hit or fault.region}" + (f", hit {hit}" if hit else "")
     if fault.healed_at is None:
         return f"{words}; not undone"
     return f"{words}; undone {(fault.healed_at - fault.at) / 1e9:.1f} s later"

@@ -1,26 +1,45 @@
 """What a drill declares about itself: the faults it did, and what it must show to prove anything."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
-FaultKind = Literal["region-loss", "partition", "switchover", "failback", "stall"]
+Effect = Literal["moves", "stays"]
+"""Whether the writer must leave its region for the other one by a fault, or must not."""
+
+OutageClass = Literal["none", "short", "move", "while"]
+"""How long region-aware clients that are not cut off may go without an acknowledgement.
+
+none: no longer than a lease. short: an in-region failover. move: another region takes over. while: as long as the
+fault lasts, and a short one more.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
     """A fault done to the writer's region at `at`, undone at `healed_at` (CLOCK_MONOTONIC ns).
 
-    A planned move is one too: it ends the writer's work there, and its heal is its own end. `bit` counts what
-    it hit (servers, connections, ...), as the fault's doer reported it.
+    A planned move is one too: it ends the writer's work there, and its heal is its own end. `bit` counts what it hit
+    (servers, connections, ...), as the fault's doer reported it. `region` is the writer's region when it was done,
+    `hit` the region that it was done to, if that is another one. Clients of `cut_off` reach no writer before it is
+    healed, those of `felt_in` must at least have waited; if `silent`, the writer's region acknowledges nothing
+    before that. With `needs_approval` nothing may move before a person's yes, at `approved_at`.
     """
 
-    kind: FaultKind
+    kind: str
     region: str
     at: int
     healed_at: int | None = None
     bit: Mapping[str, int] | None = None
+    effect: Effect = "moves"
+    hit: str | None = None
+    cut_off: tuple[str, ...] = ()
+    felt_in: tuple[str, ...] = ()
+    silent: bool = False
+    outage: OutageClass | None = None
+    needs_approval: bool = False
+    approved_at: int | None = None
 
     @property
     def planned(self) -> bool:
@@ -29,18 +48,26 @@ class Fault:
 
     @property
     def may_lose(self) -> bool:
-        """Whether acknowledged transfers may be lost by it; a planned move loses none."""
-        return not self.planned
+        """Whether acknowledged transfers may be lost by it: neither by a planned move, nor where nothing moves."""
+        return not self.planned and self.effect == "moves"
 
     @property
     def dead_region(self) -> str | None:
         """The region whose clients die with it, if any do."""
-        return self.region if self.kind == "region-loss" else None
+        return (self.hit or self.region) if self.kind == "region-loss" else None
+
+    @property
+    def away(self) -> frozenset[str]:
+        """The views whose clients are dead or cut off by it."""
+        return frozenset(view for view in (self.dead_region, *self.cut_off) if view is not None)
+
+    def lasts(self, t: int, settle_ns: int) -> bool:
+        """Whether it is in force at `t`, `settle_ns` after it was done at the earliest."""
+        return t > self.at + settle_ns and not (self.healed_at is not None and t >= self.healed_at)
 
     def silences(self, t: int, settle_ns: int) -> bool:
-        """Whether the region must be dead at `t`, `settle_ns` after the fault at the earliest."""
-        healed = self.healed_at is not None and t >= self.healed_at
-        return self.kind == "region-loss" and t > self.at + settle_ns and not healed
+        """Whether the writer's region must acknowledge nothing at `t`."""
+        return (self.silent or self.dead_region == self.region) and self.lasts(t, settle_ns)
 
 
 def with_ends(faults: Sequence[Fault]) -> list[tuple[Fault, int | None]]:
@@ -58,7 +85,8 @@ class Terms:
     the next, `kind_acks_after_min` those of each kind of client outside the dead region. An outage shorter
     than `outage_min_ns` means the fault did nothing. `settle_ns` is how long a fault may take to be complete
     after its declared time. `orphans_due` asks for the product's list of orphans, `refusals_due` for so many
-    requests that it had to refuse.
+    requests that it had to refuse. `outage_max_ns` bounds the outages by their class, where one is stated;
+    `open_at_fault_ns` asks for a transaction that was open at the first fault, for so long at least.
     """
 
     clients: int = 1
@@ -71,3 +99,5 @@ class Terms:
     orphans_due: bool = True
     loss_allowed: bool = True
     refusals_due: int = 0
+    outage_max_ns: Mapping[str, int] = field(default_factory=dict)
+    open_at_fault_ns: int = 0

@@ -67,6 +67,9 @@ def sentence(data: ReportData) -> str:
 
 def _valid(data: ReportData) -> str:
     judged = data.judgement
+    with_it = (
+        "with the region" if any(fault.dead_region for fault in judged.faults) else "with the old writer"
+    )
     lost = len(judged.losses.lost) + len(judged.losses.late_bare_lost)
     told = [part for part in map(_of_a_move, data.moves) if part]
     what = "; ".join(told) or "the ledger was kept under load"
@@ -74,9 +77,9 @@ def _valid(data: ReportData) -> str:
     if lost == 0:
         fate = "no acknowledged transfer was lost"
     elif judged.orphans is None:
-        fate = f"{lost} acknowledged {_plural(lost)} lost with the region"
+        fate = f"{lost} acknowledged {_plural(lost)} lost {with_it}"
     else:
-        fate = f"{lost} acknowledged {_plural(lost)} lost with the region, every one named by the product"
+        fate = f"{lost} acknowledged {_plural(lost)} lost {with_it}, every one named by the product"
     return f"{what}. The books balance to the cent, no second region wrote, and {fate}."
 
 
@@ -87,13 +90,20 @@ def _of_a_move(move: Move) -> str:
     outage = f"{seconds(group.seconds)} s"
     if move.fault.planned:
         return f"the {name_of(move)} cost region-aware clients {outage}"
-    return f"{move.fault.region} was lost and region-aware clients were served again after {outage}"
+    if move.fault.dead_region == move.fault.region:
+        return f"{move.fault.region} was lost and region-aware clients were served again after {outage}"
+    if move.fault.effect == "stays":
+        return f"the {name_of(move)} left the writer in {move.fault.region}, and no pause was longer than {outage}"
+    return f"the {name_of(move)} moved the writer, and region-aware clients were served again after {outage}"
 
 
 def name_of(move: Move) -> str:
     """A move as a person calls it."""
-    if not move.fault.planned:
-        return f"loss of {move.fault.region}"
+    fault = move.fault
+    if fault.kind == "region-loss":
+        return f"loss of {fault.dead_region}"
+    if not fault.planned:
+        return f"{fault.kind} in {fault.hit or fault.region}"
     return f"{move.fault.kind} to {move.target or 'nowhere'}"
 
 

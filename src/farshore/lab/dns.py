@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import dns.exception
 import dns.flags
@@ -34,6 +35,7 @@ _HEADER_LENGTH = 12
 _IS_RESPONSE = 0x80
 _TCP_IDLE_S = 10.0
 _TCP_CONNECTIONS_MAX = 64
+_KNOWN_MAX = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +57,18 @@ class Answer:
     soa: Record | None = None
 
 
+Mode = Literal["answers", "silent", "stale"]
+"""`silent`: a black hole. `stale`: what it has answered before, whatever is true now."""
+
 Answers = Callable[[str, str, str], Answer]
 """From a view, a lower-case name without final dot, and a record type."""
 
 
 class DnsServer:
-    """Serves one view's resolver until closed. `counts` has queries, tcp, unanswered, malformed, and each code."""
+    """Serves one view's resolver until closed.
+
+    `counts` has queries, tcp, unanswered, malformed, outdated and each code; `mode` may be set at any time.
+    """
 
     def __init__(
         self, address: Address, view: str, answers: Answers, silent: Callable[[], bool] = lambda: False
@@ -68,6 +76,8 @@ class DnsServer:
         """Bind and start at once; `silent` says whether the resolver's region is lost."""
         self.address, self.view = address, view
         self.counts: Counter[str] = Counter()
+        self.mode: Mode = "answers"
+        self._known: dict[tuple[str, str], Answer] = {}
         self._answers, self._silent = answers, silent
         self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -152,7 +162,7 @@ class DnsServer:
     def _reply(self, wire: bytes, *, over_tcp: bool) -> bytes | None:
         """The response on the wire, or None where a server keeps silent. Never raises."""
         self.counts["queries"] += 1
-        if self._silent():
+        if self._silent() or self.mode == "silent":
             self.counts["unanswered"] += 1
             return None
         try:
@@ -187,11 +197,21 @@ class DnsServer:
         if question.rdclass != dns.rdataclass.IN:
             return dns.rcode.REFUSED
         name = question.name.to_text(omit_final_dot=True).lower()
-        answer = self._answers(self.view, name, dns.rdatatype.to_text(question.rdtype))
+        answer = self._answer(name, dns.rdatatype.to_text(question.rdtype))
         response.answer = [_rrset(record) for record in answer.records]
         if answer.soa is not None:
             response.authority = [_rrset(answer.soa)]
         return dns.rcode.from_text(answer.code)
+
+    def _answer(self, name: str, rdtype: str) -> Answer:
+        true = self._answers(self.view, name, rdtype)
+        known = self._known.get((name, rdtype))
+        if self.mode != "stale" or known is None:
+            if known is not None or len(self._known) < _KNOWN_MAX:
+                self._known[name, rdtype] = true
+            return true
+        self.counts["outdated"] += int(known != true)
+        return known
 
 
 @lru_cache(maxsize=512)

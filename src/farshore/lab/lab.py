@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Any
@@ -24,6 +25,7 @@ from farshore.lab.cloud.services import SERVICES
 from farshore.lab.cloud.zones import HealthEvaluator, Zones
 from farshore.lab.directory import LabDirectory
 from farshore.lab.dns import DnsServer
+from farshore.lab.harms import Harms
 from farshore.lab.links import LinkTable
 from farshore.lab.options import Options
 from farshore.lab.ports import OUTSIDE, Address
@@ -132,9 +134,12 @@ class Lab:
         for evaluator in (self.alarms, self.health, aurora):
             evaluator.start()
             closing.callback(evaluator.close)
+        self.dns: dict[str, DnsServer] = {}
         for view in (*self.names.regions, OUTSIDE):
             address = Address(self.addresses.view(view), self.addresses.dns_port)
-            closing.callback(DnsServer(address, view, self.zones.answer, self._silence_of(view)).close)
+            self.dns[view] = DnsServer(address, view, self.zones.answer, self._silence_of(view))
+            closing.callback(self.dns[view].close)
+        self.harms = Harms(self)
 
     def _silence_of(self, view: str) -> Callable[[], bool]:
         return lambda: self.links.lost(view)
@@ -213,6 +218,8 @@ class Lab:
             case {"fault": "region-loss" | "heal" | "health" as what, "region": region}:
                 befall = {"region-loss": self._lose, "heal": self._heal, "health": self._say_ill}[what]
                 return befall(self._region(region))
+            case {"fault": "harm" | "mend" as what, "kinds": str(kinds), "region": region}:
+                return self._harm(what, kinds, region)
             case {"fault": "stall", "seconds": float(seconds)}:
                 return self._stall(seconds)
             case {"fault": "cut" | "join" as what, "places": [str(a), str(b)]}:
@@ -268,6 +275,17 @@ class Lab:
             )
         (self.links.cut if what == "cut" else self.links.join)(a, b)
         return {"fault": what, "places": [a, b], "at_unix_ns": time.time_ns()}
+
+    def _harm(self, what: str, kinds: str, where: str) -> control.Order:
+        """The clocks are read before a harm, which may take effect at once, and after a mending."""
+        at_unix_ns, at_monotonic_ns = time.time_ns(), time.monotonic_ns()
+        hit: Counter[str] = Counter()
+        for region in [self._region(region) for region in where.split(",")]:
+            hit.update((self.harms.do if what == "harm" else self.harms.undo)(kinds, region))
+        if what == "mend":
+            at_unix_ns, at_monotonic_ns = time.time_ns(), time.monotonic_ns()
+        times = {"at_unix_ns": at_unix_ns, "at_monotonic_ns": at_monotonic_ns}
+        return {"fault": what, "kinds": kinds, "region": where, **times, "bit": dict(hit)}
 
     def _mishap(self, service: str, operation: str, more: Mapping[str, Any]) -> control.Order:
         kinds = [kind.value for kind in mishaps.Kind]

@@ -2,7 +2,7 @@
 
 import secrets
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import psycopg
@@ -27,9 +27,9 @@ def create_application_role(admin: "psycopg.Connection[Any]", name: str, secret:
     admin.execute(statement.format(sql.Identifier(name), sql.Literal(secret)))
 
 
-def start_functions(names: Names, clients: Clients) -> None:
+def start_functions(names: Names, clients: Clients, regions: Iterable[str] | None = None) -> None:
     """Invoke monitors and controllers once; their schedules would start them a minute after their creation."""
-    for region in names.regions:
+    for region in regions or names.regions:
         functions = clients("lambda", region)
         for name in (names.monitor_function(region), names.controller_function(region)):
             functions.invoke(FunctionName=name, InvocationType="Event", Payload=FIRST_MINUTE)

@@ -26,6 +26,7 @@ SCENARIO = Scenario(
     name="failback",
     summary="after a region loss, moving home is refused until the lost are accounted for, and then loses nothing",
     story=story,
+    ends_with="the home region",
     terms=Terms(
         clients=12,  # eight, and four more in the region that came back
         acks_before_min=300,

@@ -16,6 +16,7 @@ SCENARIO = Scenario(
     name="switchover",
     summary="an operator moves the writer to the other region and home again under load; nothing may be lost",
     story=story,
+    ends_with="the home region",
     terms=Terms(
         clients=8,
         acks_before_min=300,

@@ -112,6 +112,12 @@ class Environment:
             threading.Thread(target=self._api.close, name="runtime-api-close", daemon=True).start()
         return was_alive
 
+    def signal(self, signum: int) -> bool:
+        """Send a signal to the process and all below it; returns whether it was alive."""
+        alive = self.usable
+        self._process.signal_tree(signum)
+        return alive
+
     def _wait(self, met: Callable[[], bool], timeout_s: float) -> bool:
         """Wait for a condition; False when time is up or the process is gone without it."""
         give_up = time.monotonic() + timeout_s

@@ -42,6 +42,7 @@ class Schedules:
         self._links = links
         self._minute_s = minute_s
         self._due: WeakKeyDictionary[Rule, float] = WeakKeyDictionary()
+        self._held: dict[str, int] = {}
         self._changed = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="schedules", daemon=True)
@@ -61,6 +62,14 @@ class Schedules:
         with self._changed:
             self._changed.notify_all()
 
+    def hold(self, region: str) -> None:
+        """The region's schedules fire and nothing of it arrives, until `let_go`."""
+        self._held[region] = 0
+
+    def let_go(self, region: str) -> int:
+        """How many events were held; whoever held them sends what shall come late."""
+        return self._held.pop(region, 0)
+
     def deliver(self, rule: Rule, event: Mapping[str, Any]) -> None:
         """Send an event to each target of an enabled rule; one target's failure is not another's."""
         if rule.state != "ENABLED" or self._links.lost(rule.region_name):
@@ -75,7 +84,10 @@ class Schedules:
         while not self._closed:
             now = time.monotonic()
             for rule in [rule for rule, period_s in self._rules() if self._is_due(rule, period_s, now)]:
-                self.deliver(rule, _scheduled_event(rule))
+                if rule.region_name in self._held:
+                    self._held[rule.region_name] += 1
+                else:
+                    self.deliver(rule, _scheduled_event(rule))
             with self._changed:
                 # Looking under the lock, so that no rule can come between the look and the wait.
                 upcoming = [self._due.get(rule, 0.0) for rule, _ in self._rules()]

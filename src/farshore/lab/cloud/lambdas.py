@@ -66,7 +66,7 @@ class Lambdas:
         extra_environment: Callable[[str], Mapping[str, str]] = lambda _region: {},
         retry_pauses_s: tuple[float, ...] = RETRY_PAUSES_S,
     ) -> None:
-        self._pools = Pools(spawn=spawn, runtime_host=runtime_host, logs=root / "logs")
+        self.pools = Pools(spawn=spawn, runtime_host=runtime_host, logs=root / "logs")
         self._bundles = root / "bundles"
         self._endpoint = endpoint
         self._extra_environment = extra_environment
@@ -80,7 +80,7 @@ class Lambdas:
         """Run and wait. ThrottledError: no concurrency left; RegionLostError: the region is gone."""
         reserved, losses = made.reserved_concurrency, self._losses.get(made.region, 0)
         began = datetime.now(UTC)
-        outcome = self._pools.run(self._describe(made), payload, None if reserved is None else int(reserved))
+        outcome = self.pools.run(self._describe(made), payload, None if reserved is None else int(reserved))
         if self._losses.get(made.region, 0) == losses:
             _count(made, began, outcome)
         return outcome
@@ -98,18 +98,18 @@ class Lambdas:
     def region_lost(self, region: str) -> int:
         """Kill every process of the region and start none there; returns how many were alive."""
         self._losses[region] = self._losses.get(region, 0) + 1
-        return self._pools.region_lost(region)
+        return self.pools.region_lost(region)
 
     def region_back(self, region: str) -> None:
-        self._pools.region_back(region)
+        self.pools.region_back(region)
 
     def kill_all(self) -> int:
         """Kill every process, as if all crashed at once; the next event starts new ones."""
-        return self._pools.kill(lambda _: True)
+        return self.pools.kill(lambda _: True)
 
     def close(self) -> None:
         self._closing.set()
-        self._pools.close()
+        self.pools.close()
 
     def _see_through(self, made: LambdaFunction, payload: bytes) -> None:
         settings: dict[str, Any] = made.event_invoke_config[-1].config if made.event_invoke_config else {}

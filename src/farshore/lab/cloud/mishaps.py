@@ -5,8 +5,9 @@ https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/CommonErrors.html
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from farshore.lab.cloud.dispatch import Call
@@ -21,21 +22,44 @@ class Kind(StrEnum):
     ERROR = "error"  # 5xx; nothing was done, which nobody can know
     REQUEST_LOST = "request-lost"  # no answer, nothing was done
     REPLY_LOST = "reply-lost"  # done, and no answer
+    SLOW = "slow"  # done, `delay_ms` late
 
 
 @dataclass
 class Mishap:
-    """What befalls the next `times` calls of `operation`, made from `view` (None: from anywhere)."""
+    """What befalls the next `times` calls of `operation`, made from `view` (None: from anywhere).
+
+    `*` is any service or operation; `times` None: until it is ended; `every` n: each n-th such call. Several kinds
+    come in turn. `befallen` counts by `service:operation`.
+    """
 
     service: str
     operation: str
-    kind: Kind
-    times: int
+    kind: Kind | tuple[Kind, ...]
+    times: int | None
     view: str | None = None
+    every: int = 1
+    delay_ms: int = 0
+    befallen: Counter[str] = field(default_factory=Counter)
+    seen: int = 0
+    over: threading.Event = field(default_factory=threading.Event)
 
-    def befalls(self, view: str, call: Call) -> bool:
-        same = (self.service, self.operation) == (call.service, call.operation)
-        return self.times > 0 and same and self.view in (None, view)
+    def befalls(self, view: str, call: Call) -> Kind | None:
+        """What happens to a call, which is counted by this question."""
+        same = self.service in ("*", call.service) and self.operation in ("*", call.operation)
+        if self.spent or not same or self.view not in (None, view):
+            return None
+        self.seen += 1
+        if self.seen % self.every:
+            return None
+        kinds = self.kind if isinstance(self.kind, tuple) else (self.kind,)
+        taken = kinds[self.befallen.total() % len(kinds)]
+        self.befallen[f"{call.service}:{call.operation}"] += 1
+        return taken
+
+    @property
+    def spent(self) -> bool:
+        return self.over.is_set() or (self.times is not None and self.befallen.total() >= self.times)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,29 +89,35 @@ class Calls:
 
     def befall(self, view: str, call: Call, answer: Callable[[], Answer]) -> Answer:
         """The call's answer, or what has been arranged in its place."""
-        kind = self._taken(view, call)
-        if kind in (None, Kind.REPLY_LOST):
+        mishap, kind = self._taken(view, call)
+        if kind is Kind.SLOW and mishap is not None:
+            time.sleep(mishap.delay_ms / 1000)
+        if kind in (None, Kind.REPLY_LOST, Kind.SLOW):
             given = answer()
         elif kind is Kind.REQUEST_LOST:
             given = None
         else:
             given = _failed(call, throttled=kind is Kind.THROTTLE)
         if given is None or kind is Kind.REPLY_LOST:
-            raise Silence(over=lambda: False)
+            raise Silence(over=mishap.over.is_set if mishap else lambda: False)
         return given
+
+    def end(self, mishap: Mishap) -> None:
+        """It befalls no further call; who waits for a lost answer loses the connection."""
+        mishap.over.set()
 
     def since(self, unix_ms: int) -> list[Made]:
         with self._lock:
             return [made for made in self._made if made.at_unix_ms >= unix_ms]
 
-    def _taken(self, view: str, call: Call) -> Kind | None:
+    def _taken(self, view: str, call: Call) -> tuple[Mishap | None, Kind | None]:
         with self._lock:
+            self._mishaps = [mishap for mishap in self._mishaps if not mishap.spent]
             for mishap in self._mishaps:
-                if mishap.befalls(view, call):
-                    mishap.times -= 1
-                    return mishap.kind
-            self._mishaps = [mishap for mishap in self._mishaps if mishap.times > 0]
-        return None
+                kind = mishap.befalls(view, call)
+                if kind is not None:
+                    return mishap, kind
+        return None, None
 
     def note(self, view: str, call: Call) -> None:
         """Asked, whether or not it arrives."""

@@ -45,6 +45,7 @@ class Pools:
         self._logs = logs
         self._pools: dict[str, _Pool] = {}
         self._down: set[str] = set()
+        self._throttled: dict[str, int] = {}
         self._closed = False
         self._lock = threading.Lock()
 
@@ -81,10 +82,29 @@ class Pools:
                 pool.idle = [e for e in pool.idle if e not in victims]
         return _kill_together(victims)
 
+    def signal(self, wanted: Callable[[Function], bool], signum: int) -> int:
+        """Send a signal to the processes of some functions, those of their children too; returns to how many."""
+        with self._lock:
+            hit = [e for pool in self._pools.values() for e in (*pool.idle, *pool.busy) if wanted(e.function)]
+        return sum(environment.signal(signum) for environment in hit)
+
+    def throttle(self, region: str) -> int:
+        """No concurrency is left in a region until `release`; returns how often it was refused before."""
+        with self._lock:
+            return self._throttled.setdefault(region, 0)
+
+    def release(self, region: str) -> int:
+        """Returns how often a function of the region was refused meanwhile."""
+        with self._lock:
+            return self._throttled.pop(region, 0)
+
     def _take(self, function: Function, reserved: int | None) -> Environment:
         limit = UNRESERVED_CONCURRENCY if reserved is None else reserved
         with self._lock:
             self._refuse_if_lost(function)
+            if function.region in self._throttled:
+                self._throttled[function.region] += 1
+                raise ThrottledError(function.name, reserved=False)
             pool = self._pools.setdefault(function.arn, _Pool())
             fit, stale = _sort_idle(pool.idle, function)
             if len(pool.busy) + pool.starting >= limit:

@@ -1,0 +1,28 @@
+"""The home region is lost under three times as many clients, each twice as fast."""
+
+from dataclasses import replace
+
+from farshore.drill.course import Course
+from farshore.drill.product import LabInfo
+from farshore.drill.scenario import MOVED, Crew, Scenario, crews_in
+
+
+def at_peak(lab: LabInfo) -> tuple[Crew, ...]:
+    return tuple(crew for region in lab.regions for crew in crews_in(region, count=6, per_second=80.0))
+
+
+def story(course: Course) -> None:
+    course.lose(course.lab.home_region)
+    course.until_served()
+    course.stop()
+    course.heal()
+    course.name_orphans()
+
+
+SCENARIO = Scenario(
+    name="region-loss-at-peak",
+    summary="the home region is lost while the load is several times the usual",
+    story=story,
+    terms=replace(MOVED, clients=24, acks_before_min=1000),
+    crews=at_peak,
+)
