@@ -273,6 +273,7 @@ def lag(plan: Plan, chance: random.Random) -> list[tuple[int, float | None]]:
     return samples
 
 
+SMALL_REPORT = Plan(fault_s=1.0, outage_s=0.6, end_s=3.0)
 LARGE = Plan(seed=11, fault_s=14.0, outage_s=2.4, end_s=40.0, dns_late_s=1.6, think_ms=14.0)
 
 
