@@ -179,3 +179,44 @@ def test_closing_frees_the_port(server):
     third = DnsServer(second.address, "us-west-2", answers)
     third.close()
     assert not third._thread.is_alive()
+
+
+@pytest.fixture
+def moving(server):
+    """A resolver of its own, whose answer can be changed."""
+    told = {"value": "127.1.1.1"}
+
+    def answer(_view, name, _rdtype):
+        return Answer(records=(Record(name, "A", 1, (told["value"],)),))
+
+    running = DnsServer(Address("127.93.1.4", server.address.port), "us-east-1", answer)
+    yield running, told
+    running.close()
+
+
+def address(server, name="db.zone.internal."):
+    return ask(server, name).answer[0][0].to_text()
+
+
+def test_a_stale_resolver_answers_what_it_knows_and_counts_what_is_no_longer_true(moving):
+    resolver, told = moving
+    assert address(resolver) == "127.1.1.1"
+    resolver.mode = "stale"
+    assert address(resolver) == "127.1.1.1"
+    assert resolver.counts["outdated"] == 0, "it is true still"
+    told["value"] = "127.2.2.2"
+    assert address(resolver) == "127.1.1.1"
+    assert resolver.counts["outdated"] == 1
+    assert address(resolver, "other.zone.internal.") == "127.2.2.2", "what it never knew it must ask for"
+    resolver.mode = "answers"
+    assert address(resolver) == "127.2.2.2"
+
+
+def test_a_black_holed_resolver_counts_what_it_does_not_answer(moving):
+    resolver, _ = moving
+    resolver.mode = "silent"
+    with pytest.raises(dns.exception.Timeout):
+        ask(resolver, "db.zone.internal.", timeout=0.1)
+    assert resolver.counts["unanswered"] == 1
+    resolver.mode = "answers"
+    assert address(resolver) == "127.1.1.1"

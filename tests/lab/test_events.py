@@ -138,6 +138,20 @@ def test_a_lost_regions_schedules_do_not_fire(running, east, queue):
     eventually(lambda: len(queue.messages()) > known)
 
 
+def test_held_schedules_are_counted_and_go_on_afterwards(running, east, queue):
+    cloud, _ = running
+    schedule(east, "tick", queue.arn)
+    eventually(queue.messages)
+    cloud.schedules.hold(HOME)
+    queue.messages()
+    known = len(queue.seen)
+    eventually(lambda: cloud.schedules._held[HOME] >= 2)
+    assert len(queue.messages()) <= known + 1, "at most the one that was on its way"
+    known = len(queue.seen)
+    assert cloud.schedules.let_go(HOME) >= 2
+    eventually(lambda: len(queue.messages()) > known)
+
+
 def test_missed_periods_are_skipped(running, east):
     schedules = Schedules(running[0].lambdas, Links())
     east.put_rule(Name="slow", ScheduleExpression="rate(1 hour)")

@@ -1,5 +1,6 @@
 import io
 import json
+import signal
 import threading
 import time
 import zipfile
@@ -279,6 +280,29 @@ def test_a_lost_regions_processes_die_and_stay_away(running, east):
     links.lost_regions.clear()
     cloud.region_back(HOME)
     assert invoke(east, "lost")[0]["pid"] != old["pid"]
+
+
+def test_a_throttled_region_starts_nothing_and_counts_what_it_refused(running, east):
+    cloud, _, _ = running
+    make(east, "crowded")
+    pools = cloud.lambdas.pools
+    assert pools.throttle(HOME) == 0
+    with pytest.raises(ClientError, match="TooManyRequests"):
+        client(cloud, "lambda", HOME).invoke(FunctionName="crowded")
+    assert pools.release(HOME) >= 1
+    assert invoke(east, "crowded")[1] is None
+
+
+def test_a_frozen_function_goes_on_where_it_was(running, east, tmp_path):
+    cloud, _, _ = running
+    make(east, "cold")
+    invoke(east, "cold")
+    pools = cloud.lambdas.pools
+    assert pools.signal(lambda function: function.name == "cold", signal.SIGSTOP) == 1
+    with pytest.raises(ReadTimeoutError):
+        client(cloud, "lambda", HOME, read_timeout=0.5).invoke(FunctionName="cold")
+    assert pools.signal(lambda function: function.name == "cold", signal.SIGCONT) == 1
+    assert invoke(east, "cold")[1] is None
 
 
 def test_nothing_starts_in_a_lost_region(running, east, tmp_path):

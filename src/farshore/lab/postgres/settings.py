@@ -29,6 +29,7 @@ SHARED: dict[str, str | int | bool] = {
     "min_wal_size": "80MB",
     "max_wal_size": "512MB",
     "track_commit_timestamp": True,
+    "restart_after_crash": False,  # what follows a crash is the cluster's to decide, as in Aurora: it fails over
     "synchronous_commit": True,
     "hot_standby": True,
     "hot_standby_feedback": True,
