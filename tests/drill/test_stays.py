@@ -146,6 +146,18 @@ def test_a_long_transaction_must_have_been_open():
     assert judged_kinds(sample) == set()
 
 
+def test_a_zombie_must_have_been_met_at_a_commit():
+    sample = drill(SMALL)
+    sample.terms = replace(sample.terms, zombie_refusals_min=1)
+    assert judged_kinds(sample) == {"zombie_not_met"}
+    late = sample.fault.at + SECOND
+    sample.events["w9"] = [Meta("w9", "plain", WEST, 1, 1, "pinned"), Invoke("z", late, 5, 1, 2)]
+    for error, wanted in (("25006", {"zombie_not_met"}), ("25006 at commit", set())):
+        refused = Return("z", late + MS, "failed", "bare", HOME, None, error, 1)
+        sample.events["w9"] = [*sample.events["w9"][:2], refused]
+        assert judged_kinds(sample) == wanted
+
+
 def test_clients_with_manners_of_their_own_do_not_measure_outages():
     sample = drill(SMALL)
     before = outages(fold(sample.histories()), "plain", {HOME}, SMALL.ns(60))

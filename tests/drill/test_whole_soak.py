@@ -15,6 +15,8 @@ pytestmark = [pytest.mark.lab, pytest.mark.soak, pytest.mark.timeout(900)]
 @pytest.mark.parametrize("scenario", scenarios.SCENARIOS)
 def test_a_scenario_in_the_lab_is_valid(scenario, seed, tmp_path):
     command = [sys.executable, "-m", "farshore", "drill", scenario, "--seed", str(seed), "--json"]
+    short = scenarios.find(scenario).seconds_of_all
+    command += [] if short is None else ["--seconds", str(short)]
     done = subprocess.run(
         [*command, "--report", str(tmp_path)], capture_output=True, text=True, timeout=600, check=False
     )

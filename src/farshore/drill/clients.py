@@ -27,6 +27,9 @@ from farshore.drill.ledger import Transfer
 
 # After these SQLSTATE classes a COMMIT may have happened all the same.
 _DOUBTFUL_CLASSES = ("08", "57", "58", "XX", "40003")
+AT_COMMIT = " at commit"
+"""Said of a plain client's commit that failed: a guard refuses there, a standby at the first write."""
+
 _ATTEMPTS_MAX = 40
 _PAUSE_S = 0.05
 _LOOKUP_S = 1.0
@@ -223,7 +226,8 @@ class PlainClient:
             return self._landed_before(line)
         except (psycopg.Error, dns.exception.DNSException) as error:
             self._hang_up()
-            return Reply(_after(error, commit_sent), line.region if line else None, error=_short(error))
+            said = _short(error) + (AT_COMMIT if commit_sent else "")
+            return Reply(_after(error, commit_sent), line.region if line else None, error=said)
         finally:
             if line is not None:
                 self._watchdog.release(line.handle)

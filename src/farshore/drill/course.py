@@ -76,7 +76,7 @@ class Course(Ground):
 
     def nothing(self) -> None:
         """From here on nothing is done, and nothing may happen."""
-        fault = Fault("nothing", self._writer, at=time.monotonic_ns(), effect="stays", outage="none")
+        fault = Fault("quiet time", self._writer, at=time.monotonic_ns(), effect="stays", outage="none")
         self._faults.append(fault)
         self._deeds.append(None)
 
@@ -170,7 +170,11 @@ class Course(Ground):
     def approve(self) -> None:
         """A person says yes; CommandError when the product does not take it."""
         self._faults[-1] = replace(self._faults[-1], approved_at=time.monotonic_ns())
-        self.tell("approve", "--reason", "the drill accepts the loss")
+        said = ("approve", "--reason", "the drill accepts the loss", "--json")
+        answer = self._while_watching(lambda: self.lab.ask(*said, timeout_s=self._pace.move_s))
+        if answer.exit_code != 0:
+            raise answer.error()
+        self._progress.say("farshore approve: done")
 
     def put_to_work(self, crew: Crew) -> None:
         """One more crew, from now on."""

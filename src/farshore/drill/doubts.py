@@ -9,6 +9,9 @@ from farshore.drill.ledger import Ledger
 from farshore.drill.operations import Ack, Operations
 from farshore.drill.terms import Fault, Terms, with_ends
 
+GUARD_REFUSED = "25006 at commit"
+"""What a plain client writes down when its commit is refused; a standby refuses before that."""
+
 
 def doubts_of(
     operations: Operations, survivor: Ledger | None, faults: Sequence[Fault], terms: Terms
@@ -39,7 +42,7 @@ def doubts_of(
         doubts += _bite(operations, seen, fault, terms)
         doubts += _enough(operations, seen, fault, terms)
         doubts += _too_long(operations, seen, fault, terms)
-    return doubts + _nothing_open(operations, first, terms)
+    return doubts + _nothing_open(operations, first, terms) + _zombie_not_met(operations, first, terms)
 
 
 def _few(kind: Doubt, where: str, seen: int, wanted: int) -> list[Finding]:
@@ -174,6 +177,25 @@ def _nothing_open(operations: Operations, first: Fault, terms: Terms) -> list[Fi
             return []
     detail = f"no transaction was open for {terms.open_at_fault_ns / 1e9:g} s when the fault was done"
     return [Finding(Doubt.NOTHING_OPEN, detail)]
+
+
+def _zombie_not_met(operations: Operations, first: Fault, terms: Terms) -> list[Finding]:
+    pinned = {meta.client for meta in operations.metas if meta.part == "pinned"}
+    refused = sum(
+        1
+        for attempt in operations.attempts()
+        if attempt.client in pinned
+        and attempt.invoke.t > first.at
+        and attempt.returned is not None
+        and attempt.returned.error == GUARD_REFUSED
+    )
+    if refused >= terms.zombie_refusals_min:
+        return []
+    detail = (
+        f"the old writer's guard refused {refused} commits of clients that know only its address, "
+        f"wanted {terms.zombie_refusals_min}: it may not have been met"
+    )
+    return [Finding(Doubt.ZOMBIE_NOT_MET, detail)]
 
 
 def _confirmed_elsewhere(ack: Ack, fault: Fault) -> bool:

@@ -83,7 +83,7 @@ def harm(
     mends: bool = True,
 ) -> Deed:
     """One of `farshore lab fault harm`, or several at one instant."""
-    kind = called or kinds
+    kind = called or kinds.replace("-", " ")
     return Deed(
         kind,
         f"{kind} in {region}",

@@ -96,18 +96,18 @@ def _figures(matrix: Matrix) -> str:
 
 
 def _table(matrix: Matrix) -> str:
-    head = [("Scenario", ""), ("Verdict", ""), *((code, "") for code in CODES)]
+    head = [("Scenario", ""), ("Verdict", ""), *((code.capitalize(), "") for code in CODES)]
     head += [("Writer", ""), ("Outage", "number"), ("DNS only", "number"), ("Lost", "number")]
     rows = [_cells(row) for row in matrix["rows"]]
-    legend = ". ".join(f"{code}: {words}" for code, words in CODES.items())
+    legend = "".join(f"<dt>{code.capitalize()}</dt><dd>{escape(words)}</dd>" for code, words in CODES.items())
     lead = (
-        f"{legend}. A dash: nothing in the drill is about it. Writer: who writes at the end. Outages are the longest "
-        "of a drill, of region-aware and of DNS-only clients that were not lost or cut off themselves."
+        "A dash: nothing in the drill is about that promise. Writer: who writes at the end. Outages: the longest of a "
+        "drill, of region-aware and of DNS-only clients that were not lost or cut off themselves."
     )
     drawn = table("Scenario by promise", head, rows)
-    return section(
-        "Scenario by promise", f'<p class="lead">{escape(lead)}</p><div class="matrix">{drawn}</div>'
-    )
+    listed = f'<dl class="facts">{legend}</dl>'
+    told = f'<p class="lead">{escape(lead)}</p>{listed}<div class="matrix">{drawn}</div>'
+    return section("Scenario by promise", told)
 
 
 def _cells(row: MatrixRow) -> list[tuple[str | Link, str]]:

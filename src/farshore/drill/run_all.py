@@ -75,8 +75,12 @@ def _run_one(options: DrillOptions, scenario: Scenario) -> MatrixRow:
         seconds=seconds,
     )
     began = time.monotonic()
-    exit_code = run_drill(alone)
-    why = f"the drill ended with {exit_code} and no report"
+    try:
+        why = f"the drill ended with {run_drill(alone)} and no report"
+    except DrillUsageError:
+        raise
+    except Exception as error:  # noqa: BLE001 - one drill that breaks must not take the others' reports with it
+        why = f"the drill broke: {error!r}"
     took_s = time.monotonic() - began
     return row_of(scenario.name, scenario.summary, scenario.ends_with, options.report, took_s, why)
 

@@ -86,7 +86,8 @@ class Terms:
     than `outage_min_ns` means the fault did nothing. `settle_ns` is how long a fault may take to be complete
     after its declared time. `orphans_due` asks for the product's list of orphans, `refusals_due` for so many
     requests that it had to refuse. `outage_max_ns` bounds the outages by their class, where one is stated;
-    `open_at_fault_ns` asks for a transaction that was open at the first fault, for so long at least.
+    `open_at_fault_ns` asks for a transaction that was open at the first fault, for so long at least,
+    `zombie_refusals_min` for so many commits that the old writer's guard refused to pinned clients after it.
     """
 
     clients: int = 1
@@ -101,3 +102,4 @@ class Terms:
     refusals_due: int = 0
     outage_max_ns: Mapping[str, int] = field(default_factory=dict)
     open_at_fault_ns: int = 0
+    zombie_refusals_min: int = 0

@@ -119,9 +119,9 @@ class Harms:
         def go_on() -> Counts:
             behind = source.value(_BEHIND.format(name=name)) if source and source.alive() else None
             _signal(pids, signal.SIGCONT)
-            return {"bytes behind": int(float(behind or 0))}
+            return {} if behind is None else {"bytes behind": int(float(behind))}
 
-        return self._remember("stalled-replication", region, go_on, {"receivers": len(pids)})
+        return self._remember("stalled-replication", region, go_on, {} if pids else {"receivers": 0})
 
     def fill_disk(self, region: str) -> Counts:
         """The writer's next WAL segment lies on a device that is full: the kernel refuses each byte (ENOSPC).

@@ -5,7 +5,7 @@ from farshore.drill.scenario import STAYED, Scenario
 
 
 def story(course: Course) -> None:
-    course.harm("dark-dns", ",".join(course.lab.regions), outage="short")
+    course.harm("dark-dns", ",".join(course.lab.regions), outage="short", called="DNS black hole")
     course.work(6)
     course.heal()
     course.until_served()

@@ -6,7 +6,7 @@ from farshore.drill.scenario import STAYED, Scenario
 
 def story(course: Course) -> None:
     home, standby = course.lab.regions
-    course.harm("flapping-wan", home, felt_in=(standby,))
+    course.harm("flapping-wan", home, felt_in=(standby,), called="flapping WAN")
     course.work(9)
     course.heal()
     course.until_served()

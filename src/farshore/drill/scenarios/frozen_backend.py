@@ -19,7 +19,9 @@ def with_stragglers(lab: LabInfo) -> tuple[Crew, ...]:
 def story(course: Course) -> None:
     home = course.lab.home_region
     kinds = "frozen-backend,isolated"
-    course.harm(kinds, home, called="frozen-backend", effect="moves", outage="move", cut_off=(home,))
+    course.harm(
+        kinds, home, called="freeze between check and commit", effect="moves", outage="move", cut_off=(home,)
+    )
     course.until_served()
     course.heal_part("frozen-backend")
     course.work(2)

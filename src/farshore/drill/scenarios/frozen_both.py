@@ -10,7 +10,7 @@ def story(course: Course) -> None:
     home = course.lab.home_region
     course.put_to_work(pinned(home, home))
     kinds = "isolated,frozen-servers,frozen-functions"
-    course.harm(kinds, home, called="frozen-both", effect="moves", outage="move", cut_off=(home,))
+    course.harm(kinds, home, called="freeze", effect="moves", outage="move", cut_off=(home,))
     course.until_served()
     course.heal_part("frozen-servers,frozen-functions")
     course.work(4)
@@ -24,5 +24,5 @@ SCENARIO = Scenario(
     name="frozen-both",
     summary="servers and functions are frozen and cut off, and thawed while the other region writes",
     story=story,
-    terms=replace(MOVED, clients=10),
+    terms=replace(MOVED, clients=10, zombie_refusals_min=1),
 )

@@ -9,7 +9,7 @@ from farshore.drill.scenario import MOVED, Scenario, pinned
 def story(course: Course) -> None:
     home, _ = course.lab.regions
     course.put_to_work(pinned(home, home))
-    course.harm("isolated", home, effect="moves", outage="move", cut_off=(home,))
+    course.harm("isolated", home, effect="moves", outage="move", cut_off=(home,), called="isolation")
     course.until_served()
     course.work(3)
     course.heal()
@@ -22,5 +22,5 @@ SCENARIO = Scenario(
     name="isolated-holder",
     summary="the writer and its clients are cut off from all other regions; the standby takes over, they must stop",
     story=story,
-    terms=replace(MOVED, clients=10),
+    terms=replace(MOVED, clients=10, zombie_refusals_min=1),
 )

@@ -6,7 +6,7 @@ from farshore.drill.scenario import STAYED, Scenario
 
 def story(course: Course) -> None:
     home, standby = course.lab.regions
-    course.harm("cut-one-way", home, cut_off=(standby,))
+    course.harm("cut-one-way", home, cut_off=(standby,), called="one-way cut")
     course.work(8)
     course.heal()
     course.until_served()

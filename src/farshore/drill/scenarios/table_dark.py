@@ -5,7 +5,7 @@ from farshore.drill.scenario import STAYED, Scenario
 
 
 def story(course: Course) -> None:
-    course.harm("dark-table", course.lab.home_region, outage="while")
+    course.harm("dark-table", course.lab.home_region, outage="while", called="dark authority table")
     course.work(6)
     course.heal()
     course.until_served()

@@ -5,7 +5,7 @@ from farshore.drill.scenario import STAYED, Scenario
 
 
 def story(course: Course) -> None:
-    course.harm("slow-table", course.lab.home_region)
+    course.harm("slow-table", course.lab.home_region, called="slow authority table")
     course.work(8)
     course.heal()
     course.until_served()
