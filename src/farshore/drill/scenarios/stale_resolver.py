@@ -8,7 +8,7 @@ from farshore.drill.scenario import MOVED, Scenario
 
 def story(course: Course) -> None:
     home, standby = course.lab.regions
-    course.harm("stale-dns", standby)
+    course.harm("stale-dns", standby, called="stale DNS")
     course.work(3)
     course.lose(home)
     course.until_served("aware")
