@@ -7,6 +7,7 @@ zeros means that nothing was hit.
 
 import contextlib
 import itertools
+import json
 import os
 import signal
 import threading
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from psycopg import sql
 
 from farshore.core.errors import RefusedError, UsageError
 from farshore.lab import setup
@@ -37,7 +39,6 @@ _SLOW_MS = 250
 _MISFORTUNES_EVERY = 5
 _WAL_SEGMENT_BYTES = 16 * 2**20
 _DISK_S = 10.0
-_ROTATION_S = 40.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,18 +284,16 @@ class Harms:
     # Credentials
 
     def rotate(self, region: str) -> Counts:
-        """The functions' database login is rotated by the stack's own function; done when the new one is current."""
+        """The functions' login gets another password and its secret a new version; open sessions are ended."""
         names, manager = self._lab.names, _client("secretsmanager", region)
-        function = _client("lambda", region).get_function(FunctionName=names.rotation_function(region))
-        arn = function["Configuration"]["FunctionArn"]
-        version = manager.rotate_secret(SecretId=names.controller_secret, RotationLambdaARN=arn)["VersionId"]
-        give_up = time.monotonic() + _ROTATION_S
-        while time.monotonic() < give_up:
-            stages = manager.describe_secret(SecretId=names.controller_secret)["VersionIdsToStages"]
-            if "AWSCURRENT" in stages.get(version, ()):
-                return {"logins": 1}
-            time.sleep(0.1)
-        return {"logins": 0}
+        secret = json.loads(manager.get_secret_value(SecretId=names.controller_secret)["SecretString"])
+        user, secret["password"] = sql.Identifier(secret["username"]), setup.password()
+        with self._leader(region).connect() as connection:
+            changed = sql.SQL("alter role {} password {}").format(user, sql.Literal(secret["password"]))
+            connection.execute(changed)
+            manager.put_secret_value(SecretId=names.controller_secret, SecretString=json.dumps(secret))
+            ended = connection.execute(_END_SESSIONS, (secret["username"],)).fetchall()
+        return {"logins": 1, "sessions": len(ended)}
 
     # What they rest on
 
@@ -337,6 +336,7 @@ _IDLE_STRAGGLERS = (
     "select pid from pg_stat_activity "
     "where application_name like '%straggler%' and state = 'idle in transaction'"
 )
+_END_SESSIONS = "select pg_terminate_backend(pid) from pg_stat_activity where usename = %s"
 _BEHIND = (
     "select max(pg_wal_lsn_diff(pg_current_wal_lsn(), flush_lsn)) from pg_stat_replication "
     "where application_name = '{name}'"
