@@ -46,4 +46,4 @@ lock:
 	  --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header -q -o requirements.lock
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis drill-report
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis drill-report peers-report

@@ -1,13 +1,15 @@
 """peers.html: the tables and one chart for each scenario, in the style of the drill's report; opens offline."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from importlib import resources
+from statistics import median
 from string import Template
 from typing import Any
 
 from benchmarks.peers import table as t
-from benchmarks.peers.table import Row, Spread
+from benchmarks.peers.table import Row
 
 from farshore.drill.charts import Axis, Chart
 from farshore.drill.figures import WIDE, both, legend
@@ -23,8 +25,8 @@ in-region failover the lab imitates in a fraction of AWS's time: that row measur
 Patroni replicates asynchronously, as it is set up by default, and loses what was under way. pg_auto_failover lets \
 commits wait for the standby: over 40 ms that costs the rate, and loses nothing. farshore is asynchronous between \
 regions, and names each lost row (`farshore orphans`); neither peer does.
-The plain client commits bare. farshore's promise of one writer holds for confirmed commits, which are those of the row \
-with farshore.client.
+The plain client commits bare. farshore's promise of one writer holds for confirmed commits, which are those of \
+the row with farshore.client.
 """
 
 
@@ -34,6 +36,7 @@ def render(report: Mapping[str, Any]) -> str:
     names = t.scenarios(report)
     body = [
         _top(report),
+        section("At a glance", "".join(_figure(report, name) for name in names)),
         *(_scenario(report, name) for name in names),
         _read_with_care(),
         _environment(report),
@@ -61,69 +64,92 @@ def _scenario(report: Mapping[str, Any], scenario: str) -> str:
     shown = [index for index, _ in enumerate(t.HEAD) if any(cells[index] != "\N{EN DASH}" for cells in words)]
     head = [(t.HEAD[index], "" if index == 0 else "number") for index in shown]
     body = [[(cells[index], "" if index == 0 else "number") for index in shown] for cells in words]
-    figure = (
-        f"<figure><figcaption><b>Longest time without an acknowledgement</b> median, and each run as a tick"
-        f"</figcaption>{_bars(report, rows, scenario)}</figure>"
-    )
     lead = f'<p class="lead">{escape(about[0].upper() + about[1:])}.</p>'
-    return section(name, lead + figure + table(name, head, body))
+    return section(name, lead + table(name, head, body))
 
 
-def _bars(report: Mapping[str, Any], rows: Sequence[Row], scenario: str) -> str:
-    most = max((row.outage.most for row in rows if row.outage), default=1.0)
-
-    def draw(width: int) -> Chart:
-        wide = width == WIDE
-        left, step = (230, 36) if wide else (2, 54)
-        height = 8 + step * len(rows)
-        x = Axis(0, max(most, 1e-3), left, width - (190 if wide else 120))
-        chart = Chart(width, height + 42, x, Axis(0, 1, height, 8), _spoken(rows, scenario))
-        for tick in x.ticks(6 if wide else 3):
-            chart.line(x.at(tick), 4, x.at(tick), height, "grid")
-        for index, row in enumerate(rows):
-            top = 8 + step * index
-            chart.text(0, top + 15, row.label, kind="name")
-            _bar(chart, row, _outages(report, row.system, scenario), top + (2 if wide else 24))
-        chart.x_axis("seconds")
-        return chart
-
-    return both(draw)
+def _figure(report: Mapping[str, Any], scenario: str) -> str:
+    rows = t.rows(report, scenario)
+    measure = LOST if t.is_zombie(scenario) else OUTAGE
+    picture = both(lambda width: _bars(width, report, rows, scenario, measure))
+    caption = f"<b>{escape(t.WORDS[scenario][0])}</b> {measure.about}; the bar is the median, each run a tick"
+    return f"<figure><figcaption>{caption}</figcaption>{picture}</figure>"
 
 
-def _bar(chart: Chart, row: Row, outages: Sequence[float], top: float) -> None:
-    if row.outage is None:
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What a chart's bars are: a run's `key`, in `unit`."""
+
+    key: str
+    about: str
+    unit: str
+
+
+OUTAGE = Measure("outage_s", "longest time without an acknowledgement", "seconds")
+LOST = Measure("lost", "acknowledged rows that the survivor does not have", "rows")
+
+
+def _bars(
+    width: int, report: Mapping[str, Any], rows: Sequence[Row], scenario: str, measure: Measure
+) -> Chart:
+    wide = width == WIDE
+    left, step = (230, 36) if wide else (2, 54)
+    height = 8 + step * len(rows)
+    values = [_values(report, row.system, scenario, measure) for row in rows]
+    most = max((value for own in values for value in own), default=0.0) or 1.0
+    x = Axis(0, most, left, width - (190 if wide else 130))
+    chart = Chart(width, height + 42, x, Axis(0, 1, height, 8), _spoken(rows, values, scenario, measure))
+    for tick in x.ticks(6 if wide else 3):
+        chart.line(x.at(tick), 4, x.at(tick), height, "grid")
+    for index, (row, own) in enumerate(zip(rows, values, strict=True)):
+        top = 8 + step * index
+        chart.text(0, top + 15, row.label, kind="name")
+        _bar(chart, row, own, measure, top + (2 if wide else 24))
+    chart.x_axis(measure.unit)
+    return chart
+
+
+def _bar(chart: Chart, row: Row, values: Sequence[float], measure: Measure, top: float) -> None:
+    if not values:
         chart.text(chart.x.start + 4, top + 15, "no run ended well", kind="about")
         return
-    end = max(chart.x.at(row.outage.median), chart.x.start + 2)
-    tip = f"{row.label}: {t.seconds(row.outage)} s"
-    chart.box(chart.x.start, top, end, top + 20, f"bar {COLOURS[row.group]}", tip=tip, round_px=2)
-    for outage in outages:
-        chart.line(chart.x.at(outage), top - 2, chart.x.at(outage), top + 22, "axis")
-    words_at = max(end, chart.x.at(row.outage.most)) + 8
-    chart.text(words_at, top + 15, _at_the_bar(row), kind="value")
+    end = max(chart.x.at(median(values)), chart.x.start + 2)
+    words = _at_the_bar(row, values, measure)
+    chart.box(
+        chart.x.start,
+        top,
+        end,
+        top + 20,
+        f"bar {COLOURS[row.group]}",
+        tip=f"{row.label}: {words}",
+        round_px=2,
+    )
+    for value in values:
+        chart.line(chart.x.at(value), top - 2, chart.x.at(value), top + 22, "axis")
+    chart.text(max(end, chart.x.at(max(values))) + 8, top + 15, words, kind="value")
 
 
-def _at_the_bar(row: Row) -> str:
-    outage = row.outage.median if row.outage else 0.0
+def _at_the_bar(row: Row, values: Sequence[float], measure: Measure) -> str:
+    if measure is LOST:
+        return f"{median(values):,.0f}" + ("" if row.promoted else ", nobody promoted")
     lost = row.lost.median if row.lost else 0.0
-    return f"{outage:.2f} s" + (f", {lost:,.0f} lost" if lost else "")
+    return f"{median(values):.2f} s" + (f", {lost:,.0f} lost" if lost else "")
 
 
-def _outages(report: Mapping[str, Any], system: str, scenario: str) -> list[float]:
+def _values(report: Mapping[str, Any], system: str, scenario: str, measure: Measure) -> list[float]:
     return [
-        run["outage_s"]
+        run[measure.key]
         for run in report["runs"]
         if (run["system"], run["scenario"], run["error"]) == (system, scenario, None)
     ]
 
 
-def _spoken(rows: Sequence[Row], scenario: str) -> str:
-    told = [f"{row.label} {_spoken_time(row.outage)}" for row in rows]
-    return f"{t.WORDS[scenario][0]}, longest time without an acknowledgement: {'; '.join(told)}"
-
-
-def _spoken_time(outage: Spread | None) -> str:
-    return "unknown" if outage is None else f"{outage.median:.2f} seconds"
+def _spoken(rows: Sequence[Row], values: Sequence[Sequence[float]], scenario: str, measure: Measure) -> str:
+    told = [
+        f"{row.label} {f'{median(own):,.2f} {measure.unit}' if own else 'unknown'}"
+        for row, own in zip(rows, values, strict=True)
+    ]
+    return f"{t.WORDS[scenario][0]}, {measure.about}: {'; '.join(told)}"
 
 
 def _read_with_care() -> str:
