@@ -95,7 +95,9 @@ class Farshore:
             self._fault(fault="join", places=[self.old, place])
 
     def switchover(self) -> None:
-        self._info.run("switchover", "--json")
+        answer = self._info.ask("switchover", "--json", timeout_s=120.0)
+        if answer.exit_code != 0:
+            raise answer.error()
 
     def promoted(self) -> bool:
         return self._says(self._info.standby_region, "select not pg_is_in_recovery()")
