@@ -1,10 +1,13 @@
 """A record that begins over a history: its version, its epoch, and what is owed."""
 
+from dataclasses import replace
+
 import pytest
 
-from farshore.core import first_boot
-from farshore.core.authority import VERSIONS_LEAPT, Aftermath, Event, Phase
+from farshore.core import first_boot, requests
+from farshore.core.authority import VERSIONS_LEAPT, Aftermath, Event, Evidence, Phase
 from farshore.core.facts import Facts, GlobalCluster, Now, Server
+from farshore.core.profile import FAST
 
 EAST, WEST = "us-east-1", "us-west-2"
 NOW = Now(1_000_000, 5000)
@@ -52,6 +55,27 @@ DRAIN, SENT, SWITCHED = (
 )
 def test_whoever_was_left_through_a_claim_or_by_hand_is_to_be_accounted_for(steps, writer, owed):
     assert first_boot.accounts(history(*steps), writer) == owed
+
+
+SETTLED = {"evidence": Evidence.SAVED, "orphans_open": 0}
+
+
+@pytest.mark.parametrize(
+    ("state", "owed"),
+    [
+        (SETTLED, ()),
+        ({**SETTLED, "evidence": Evidence.WAIVED}, ()),
+        ({**SETTLED, "orphans_open": 2}, (Aftermath(1, EAST),)),
+        ({**SETTLED, "epoch": 7}, (Aftermath(1, EAST),)),
+    ],
+)
+def test_what_was_settled_before_is_not_asked_for_again(state, owed):
+    """Told in the history in the words of core.requests."""
+    last = first_boot.record(FACTS, NOW, "auto", history(BOOT))
+    account = replace(Aftermath(1, EAST), **state)
+    before = replace(last, holder=WEST, aftermaths=(replace(account, evidence=Evidence.AWAITED),))
+    told = requests.account(before, account, requests.Asked("alice", NOW, FAST)).last_event
+    assert first_boot.accounts([*history(BOOT, CLAIM, FAILED_OVER), told], WEST) == owed
 
 
 def test_versions_and_renewals_go_on_beyond_any_that_the_old_record_reached():

@@ -311,3 +311,15 @@ def test_who_starts_late_goes_on_with_a_drain_instead_of_calling_it_off():
     play.start(STANDBY)
     assert play.run_until(play.settled, 5000)
     assert (play.world.record.holder, play.world.record.epoch) == (STANDBY, 2)
+
+
+def test_two_persons_word_ends_with_the_regions_next_renewal():
+    """By whichever controller: a neighbour's renewal speaks for the region as its own keeper's does."""
+    play = Play()
+    write(play, requests.propose, STANDBY)
+    record = play.world.record
+    play.world.record = dataclasses.replace(record, renewal_seq=record.renewal_seq + 1)
+    with pytest.raises(RefusedError, match="has renewed its lease since"):
+        requests.approve(play.world.record, None, asked(play), second_person=False)
+    play.world.record = record
+    assert requests.approve(record, None, asked(play), second_person=False).phase is Phase.CLAIMED

@@ -151,6 +151,12 @@ class Aftermath:
     def settled(self) -> bool:
         return self.evidence is not Evidence.AWAITED and self.orphans_open == 0
 
+    @property
+    def words(self) -> str:
+        """As it stands in the history, by which a settled account is known again (first_boot.py)."""
+        count = "unknown" if self.orphans_open is None else self.orphans_open
+        return f"{self.region} lost in epoch {self.epoch}: evidence {self.evidence}, {count} orphans open"
+
 
 @dataclass(frozen=True, slots=True)
 class Event:

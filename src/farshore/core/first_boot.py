@@ -1,9 +1,10 @@
 """The first record of a table: for a new cluster, or after a person has moved the writer by hand (docs/by-hand.md)."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from farshore.core import health
-from farshore.core.authority import VERSIONS_LEAPT, Aftermath, Authority, Event, Phase
+from farshore.core.authority import VERSIONS_LEAPT, Aftermath, Authority, Event, Evidence, Phase
 from farshore.core.facts import Facts, Now
 from farshore.core.profile import Mode
 
@@ -69,6 +70,7 @@ def accounts(history: Sequence[Event], writer: str) -> tuple[Aftermath, ...]:
     held: Event | None = None
     was_claimed = False
     for event in history:
+        owed = [account for account in owed if not _is_settled(account, event)]
         was_claimed = was_claimed or event.phase is Phase.CLAIMED or event.action == BOOT
         if event.phase is not Phase.HELD or event.holder is None:
             continue
@@ -81,3 +83,9 @@ def accounts(history: Sequence[Event], writer: str) -> tuple[Aftermath, ...]:
     if held is not None and held.holder not in (None, writer):
         owed.append(Aftermath(held.epoch, str(held.holder)))
     return tuple(owed)
+
+
+def _is_settled(account: Aftermath, event: Event) -> bool:
+    ends = (Evidence.SAVED, Evidence.WAIVED)
+    settled = [replace(account, evidence=evidence, orphans_open=0).words for evidence in ends]
+    return event.action == "account" and any(words in event.reason for words in settled)

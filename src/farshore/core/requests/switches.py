@@ -67,8 +67,10 @@ def account(record: Authority, settled: Aftermath, asked: Asked) -> Authority:
         refuse_first([under_way(record)])
     settled = replace(settled, by=asked.by, ticket=asked.ticket)
     rest = tuple(settled if a in open_before else a for a in record.aftermaths)
-    words = (
-        f"{asked.by} accounts for {settled.region} lost in epoch {settled.epoch}: evidence {settled.evidence}, "
-        f"{'unknown' if settled.orphans_open is None else settled.orphans_open} orphans open"
+    return write(
+        record,
+        replace(record, aftermaths=rest),
+        asked,
+        "account",
+        f"{asked.by} accounts for {settled.words}",
     )
-    return write(record, replace(record, aftermaths=rest), asked, "account", words)
