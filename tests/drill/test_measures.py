@@ -1,12 +1,15 @@
 """Figures against histories small enough to work them out by hand."""
 
+from dataclasses import replace
+
 import pytest
-from sample import HOME, MS, OUTSIDE, SECOND, UNIX_NS, WEST, Plan, drill
+from sample import CLIENTS, HOME, MS, OUTSIDE, SECOND, UNIX_NS, WEST, Plan, drill
 
 from farshore.drill.checker import judge
 from farshore.drill.events import Clock, History, Invoke, Meta, Return
 from farshore.drill.losses import Losses
 from farshore.drill.measures import latency, measure, outages, percentile, rpo_seconds, unix_offset_ns
+from farshore.drill.moves import moves
 from farshore.drill.operations import Ack, fold
 from farshore.drill.series import bins, latencies, throughput
 from farshore.drill.stages import STAGES, JournalEvent, boundaries, parse_journal, stages
@@ -171,3 +174,21 @@ def test_the_samples_outage_is_about_what_was_simulated() -> None:
     assert measures.dns_only.group is not None
     assert measures.dns_only.group.seconds > measures.aware.group.seconds
     assert 0 < measures.rpo_seconds <= plan.link_ms / 1000
+
+
+def test_who_was_not_served_before_the_fault_is_counted_from_it():
+    sample = drill(Plan(fault_s=1.0, outage_s=0.6, end_s=3.0))
+    at = sample.fault.at
+    for name, kind, view in CLIENTS:
+        if kind == "aware" and view != HOME:
+            sample.events[name] = [
+                replace(e, outcome="unknown") if isinstance(e, Return) and e.t < at + SECOND else e
+                for e in sample.events[name]
+            ]
+    judgement = judge(sample.evidence())
+    measured = measure(judgement.operations, judgement.losses, sample.fault)
+    assert measured.aware.group.start == at
+    assert measured.aware.group.seconds >= 1
+    move = moves(judgement.operations, [sample.fault], [], unix_offset_ns=None, end=measured.end)[0]
+    assert move.aware.group.start == at
+    assert "few_acks_before" in {finding.kind.value for finding in judgement.findings}

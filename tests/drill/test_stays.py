@@ -67,6 +67,20 @@ def test_a_writer_that_moves_without_cause_breaks_the_promise():
     assert held(checks(found), "P4") is False
 
 
+@pytest.mark.parametrize(
+    ("outage", "took_s", "wanted"),
+    [("none", 1.5, "strained"), ("none", 0.5, "moved"), ("short", 1.5, "moved")],
+)
+def test_on_a_computer_too_slow_to_be_judged_a_move_proves_nothing(outage, took_s, wanted):
+    sample = quiet(outage=outage)
+    sample.terms = replace(sample.terms, strained_ns=SECOND)
+    at = sample.fault.at + SECOND // 4
+    slow = Return("slow", at + round(took_s * SECOND), "failed", "bare", HOME, None, "25006 at commit", 1)
+    sample.events["w9"] = [Meta("w9", "plain", WEST, 1, 1), Invoke("slow", at, 5, 1, 2), slow]
+    append_write(sample, "w4", sample.fault.at + 3 * SECOND, region=WEST, epoch=2)
+    assert {"strained", "moved"} & judged_kinds(sample) == {wanted}
+
+
 def test_an_unconfirmed_word_of_another_region_proves_no_move():
     sample = quiet()
     append_write(sample, "w3", sample.fault.at + 3 * SECOND, region=WEST, epoch=None)

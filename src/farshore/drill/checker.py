@@ -92,7 +92,7 @@ def judge(evidence: Evidence) -> Judgement:
         *doubts_of(operations, evidence.survivor, evidence.faults, evidence.terms),
     ]
     findings += writers.findings
-    findings += judge_stays(operations.acks(), evidence.faults)
+    findings += judge_stays(operations, evidence.faults, evidence.terms)
     findings += judge_requests(evidence.requests, evidence.terms)
     losses = Losses()
     duplicate, balanced = 0, None

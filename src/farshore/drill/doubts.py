@@ -37,12 +37,29 @@ def doubts_of(
     before = [ack for ack in acks if ack.returned < first.at and ack.region == first.region]
     where = f"by {first.region} before the fault"
     doubts += _few(Doubt.FEW_ACKS_BEFORE, where, len(before), terms.acks_before_min)
+    doubts += _unheard_before(operations, acks, first)
     for fault, until in with_ends(faults):
         seen = [ack for ack in acks if until is None or ack.returned < until]
         doubts += _bite(operations, seen, fault, terms)
         doubts += _enough(operations, seen, fault, terms)
         doubts += _too_long(operations, seen, fault, terms)
     return doubts + _nothing_open(operations, first, terms) + _zombie_not_met(operations, first, terms)
+
+
+def _unheard_before(operations: Operations, acks: Sequence[Ack], first: Fault) -> list[Finding]:
+    """Whoever was never served before the fault cannot say how long it was not served for it."""
+    heard = {ack.client for ack in acks if ack.returned < first.at}
+    doubts = []
+    for kind in _kinds(operations):
+        clients = operations.usual(kind, first.away)
+        if clients and not heard.intersection(clients):
+            where = (
+                f"of {kind} clients outside it before the fault"
+                if first.away
+                else f"of {kind} clients before"
+            )
+            doubts += _few(Doubt.FEW_ACKS_BEFORE, where, 0, 1)
+    return doubts
 
 
 def _few(kind: Doubt, where: str, seen: int, wanted: int) -> list[Finding]:

@@ -53,6 +53,7 @@ class Doubt(StrEnum):
     NO_OUTAGE = "no_outage"
     OUTAGE_TOO_LONG = "outage_too_long"
     NOTHING_OPEN = "nothing_open"
+    STRAINED = "strained"
     ZOMBIE_NOT_MET = "zombie_not_met"
     ORPHANS_MISSING = "orphans_missing"
     ORPHANS_INCOMPLETE = "orphans_incomplete"

@@ -146,7 +146,10 @@ class Ground:
                 orphans=self._orphans,
                 requests=self._requests,
                 terms=replace(
-                    self._scenario.terms, orphans_due=orphans_due, outage_max_ns=self._pace.outage_max_ns
+                    self._scenario.terms,
+                    orphans_due=orphans_due,
+                    outage_max_ns=self._pace.outage_max_ns,
+                    strained_ns=round(self._pace.strained_s * 1e9),
                 ),
             )
         )

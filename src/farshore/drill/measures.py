@@ -89,6 +89,7 @@ def measure(
     start = min(times, default=0)
     end = max(max(times, default=0), ended_at or 0)
     away = fault.away if fault else frozenset()
+    since = fault.at if fault else None
     before = [ack for ack in acks if fault is None or ack.returned < fault.at]
     after = [ack for ack in acks if fault is not None and ack.invoked > fault.at]
     home = [ack for ack in before if fault is not None and ack.region == fault.region]
@@ -98,8 +99,8 @@ def measure(
     return Measures(
         start=start,
         end=end,
-        aware=outages(operations, "aware", away, end),
-        dns_only=outages(operations, "plain", away, end),
+        aware=outages(operations, "aware", away, end, since),
+        dns_only=outages(operations, "plain", away, end, since),
         rpo_seconds=rpo_seconds(losses, losing or fault),
         acks_per_second=_rate(before, fault.at if fault else end),
         home_acks_per_second=home_rate,
@@ -109,22 +110,29 @@ def measure(
     )
 
 
-def outages(operations: Operations, kind: Kind, away: Collection[str], end: int) -> Outages:
+def outages(
+    operations: Operations, kind: Kind, away: Collection[str], end: int, since: int | None = None
+) -> Outages:
     """The longest stretches among the usual clients of a kind, but those whose views are `away`.
 
     Counted from the group's, or the client's, first acknowledgement to the end of the drill, so that a
-    client that never came back has an outage too, and a growing one.
+    client that never came back has an outage too, and a growing one. Who was not acknowledged before `since`,
+    the fault, is counted from there.
     """
     returns: dict[str, list[int]] = {client: [] for client in operations.usual(kind, away)}
     for ack in operations.acks():
         if ack.client in returns:
             returns[ack.client].append(ack.returned)
     every = [t for times in returns.values() for t in times]
-    singles = [longest(client, times, end) for client, times in returns.items()]
+    singles = [longest(client, _counted(times, since), end) for client, times in returns.items()]
     return Outages(
-        group=longest(f"all {kind} clients", every, end),
+        group=longest(f"all {kind} clients", _counted(every, since), end),
         worst_client=longer(singles),
     )
+
+
+def _counted(times: list[int], since: int | None) -> list[int]:
+    return [since, *times] if times and since is not None and min(times) > since else times
 
 
 def longer(outages: Iterable[Outage | None]) -> Outage | None:

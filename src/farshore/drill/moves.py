@@ -116,4 +116,4 @@ def _outages(clients: Sequence[str], kind: Kind, acks: Sequence[Ack], fault: Fau
 def _around(who: str, returns: Sequence[int], fault: Fault, until: int) -> Outage | None:
     """From the last acknowledgement before the fault on."""
     first = max((t for t in returns if t <= fault.at), default=fault.at)
-    return longest(who, [t for t in returns if t >= first], until)
+    return longest(who, [first, *(t for t in returns if t > first)] if returns else [], until)

@@ -17,6 +17,7 @@ class Pace:
     accept_s, move_s         the longest time to go on asking for a move that the product refuses for now, and
                              the longest wait for the end of one
     outage_s                 the longest outage of each class (see terms.OutageClass)
+    strained_s               an answer that takes so long might as well be none, to whoever probes the writer
     """
 
     deadline_s: float
@@ -29,6 +30,7 @@ class Pace:
     accept_s: float = 90
     move_s: float = 60
     outage_s: Mapping[str, float] = field(default_factory=lambda: {"none": 2.5, "short": 8, "move": 20})
+    strained_s: float = 1.0
 
     @property
     def outage_max_ns(self) -> dict[str, int]:
@@ -47,6 +49,7 @@ PACES = {
         orphans_s=180,
         accept_s=300,
         move_s=600,
+        strained_s=10.0,
         outage_s={"none": 25, "short": 90, "move": 300},
     ),
 }

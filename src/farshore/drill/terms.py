@@ -88,6 +88,7 @@ class Terms:
     requests that it had to refuse. `outage_max_ns` bounds the outages by their class, where one is stated;
     `open_at_fault_ns` asks for a transaction that was open at the first fault, for so long at least,
     `zombie_refusals_min` for so many commits that the old writer's guard refused to pinned clients after it.
+    An answer that takes `strained_ns` where nothing delays it shows that the computer is too slow to be judged.
     """
 
     clients: int = 1
@@ -103,3 +104,4 @@ class Terms:
     outage_max_ns: Mapping[str, int] = field(default_factory=dict)
     open_at_fault_ns: int = 0
     zombie_refusals_min: int = 0
+    strained_ns: int = 0

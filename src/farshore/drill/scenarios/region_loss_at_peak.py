@@ -1,4 +1,4 @@
-"""The home region is lost under three times as many clients, each twice as fast."""
+"""The home region is lost under twice as many clients, each half as fast again."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from farshore.drill.scenario import MOVED, Crew, Scenario, crews_in
 
 
 def at_peak(lab: LabInfo) -> tuple[Crew, ...]:
-    return tuple(crew for region in lab.regions for crew in crews_in(region, count=6, per_second=80.0))
+    return tuple(crew for region in lab.regions for crew in crews_in(region, count=4, per_second=60.0))
 
 
 def story(course: Course) -> None:
@@ -23,6 +23,6 @@ SCENARIO = Scenario(
     name="region-loss-at-peak",
     summary="the home region is lost while the load is several times the usual",
     story=story,
-    terms=replace(MOVED, clients=24, acks_before_min=1000),
+    terms=replace(MOVED, clients=16, acks_before_min=600),
     crews=at_peak,
 )
