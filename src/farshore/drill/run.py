@@ -23,7 +23,7 @@ def run_drill(options: DrillOptions) -> int:
     scenario, pace = scenarios.find(options.scenario), scenarios.pace_of(options.profile)
     report.prepare(options.report)
     progress = Progress(sys.stderr if options.as_json or options.quiet else sys.stdout)
-    ended = signal.signal(signal.SIGTERM, _as_interrupt) if _in_main_thread() else None
+    ended = signal.signal(signal.SIGTERM, as_interrupt) if in_main_thread() else None
     try:
         with ExitStack() as closing:
             closing.callback(progress.close)
@@ -48,16 +48,17 @@ def run_drill(options: DrillOptions) -> int:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _in_main_thread() -> bool:
+def in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-def _as_interrupt(_signal: int, _frame: object) -> None:
+def as_interrupt(_signal: int, _frame: object) -> None:
+    """A handler that ends things as Ctrl-C does."""
     raise KeyboardInterrupt
 
 
 def _deafen() -> None:
     """While things are put away, a second Ctrl-C must not leave half of them behind."""
-    if _in_main_thread():
+    if in_main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -2,6 +2,7 @@
 
 import json
 import platform
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -15,10 +16,11 @@ from farshore.drill.errors import DrillUsageError
 from farshore.drill.matrix import Matrix, MatrixRow, row_of, worst
 from farshore.drill.matrixpage import render, terminal
 from farshore.drill.options import DrillOptions
-from farshore.drill.run import EXIT_CODES, run_drill
+from farshore.drill.run import EXIT_CODES, as_interrupt, in_main_thread, run_drill
 from farshore.drill.scenario import Scenario
 
 ALL = "all"
+_TABLE_COLUMNS = 120  # a narrower one would cut names; a narrow terminal wraps instead
 
 
 def chosen(only: str | None) -> list[Scenario]:
@@ -34,7 +36,7 @@ def chosen(only: str | None) -> list[Scenario]:
 def run_all(options: DrillOptions, only: str | None) -> int:
     """Run them, show the matrix, write index.html and matrix.json; returns the worst exit code.
 
-    After Ctrl-C what ran is reported; what did not makes the verdict unknown.
+    After Ctrl-C or SIGTERM what ran is reported; what did not makes the verdict unknown.
     """
     turn = chosen(only)
     scenarios.pace_of(options.profile)
@@ -42,6 +44,7 @@ def run_all(options: DrillOptions, only: str | None) -> int:
     console = Console(file=sys.stderr if options.as_json else sys.stdout, highlight=False, soft_wrap=True)
     began, started = time.monotonic(), datetime.now(UTC)
     rows: list[MatrixRow] = []
+    ended = signal.signal(signal.SIGTERM, as_interrupt) if in_main_thread() else None
     try:
         for number, scenario in enumerate(turn, start=1):
             console.print(f"\n[bold]{number} of {len(turn)}[/] {scenario.name}", style="cyan")
@@ -49,11 +52,15 @@ def run_all(options: DrillOptions, only: str | None) -> int:
             console.print(f"{rows[-1]['verdict']} after {rows[-1]['took_seconds']:.0f} s", style="cyan")
     except KeyboardInterrupt:
         console.print("interrupted: what ran is reported", style="bold red")
+    finally:
+        if ended is not None:
+            signal.signal(signal.SIGTERM, ended)
     matrix = _matrix(options, only, rows, turn, started, time.monotonic() - began)
     html = _write(options, matrix)
     if options.as_json:
         print(json.dumps(matrix, indent=2))
     console.print()
+    console.width = max(console.width, _TABLE_COLUMNS)
     console.print(terminal(matrix))
     console.print(
         f"\n{matrix['verdict'].upper()} in {matrix['took_seconds'] / 60:.1f} minutes; report {html}"
