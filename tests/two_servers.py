@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 
 import dns.flags
@@ -33,7 +34,7 @@ NAMES = {HOME: "home.ledger.test", STANDBY: "standby.ledger.test"}
 HOSTS = {HOME: "127.0.0.1", STANDBY: "127.0.0.2"}
 PASSWORD = "test"
 TEMPLATES = "FARSHORE_TEST_TEMPLATES"
-GUARD = Path(__file__).parents[1] / "src/farshore/postgres/guard.sql"
+GUARD = resources.files("farshore.postgres").joinpath("guard.sql")
 
 
 def binaries() -> Path:

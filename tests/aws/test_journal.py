@@ -8,7 +8,8 @@ import pytest
 from botocore.config import Config
 from cloudkit import HOME, STANDBY, WITNESS, Links, authority_table, make_cloud
 
-from farshore.aws.journal import DynamoJournal, JournalDamagedError, decode_authority, decode_sighting
+from farshore.aws.documents import JournalDamagedError, decode, encode
+from farshore.aws.journal import DynamoJournal
 from farshore.core.authority import Authority, Event, Intent, Phase, Plan, PlanKind
 from farshore.core.errors import UnknownOutcomeError
 from farshore.core.facts import Endpoints
@@ -147,17 +148,17 @@ def test_history_however_long_is_no_part_of_what_every_tick_reads(journals):
 def test_a_damaged_record_is_refused_not_guessed():
     document = dataclasses.asdict(RECORD)
     with pytest.raises(JournalDamagedError, match="cannot be read"):
-        decode_authority({**document, "phase": "PERHAPS"})
+        decode(Authority, json.dumps({**document, "phase": "PERHAPS"}))
     del document["epoch"]
     with pytest.raises(JournalDamagedError):
-        decode_authority(document)
+        decode(Authority, json.dumps(document))
 
 
 def test_an_observation_of_before_the_verdicts_still_reads():
     old = '{"region":"us-east-1","sequence":"p/1","endpoints":{},"lag_ms":3,"at_unix_ms":9}'
-    sighting = decode_sighting({"document": old})
+    sighting = decode(Sighting, old)
     assert (sighting.lag_ms, sighting.lag_state, sighting.lag_doubts) == (3, "", ())
     told = Sighting(
         HOME, "p/2", {}, None, 9, "unknown", "nobody answers", ("database: nobody answers",), "ok"
     )
-    assert decode_sighting({"document": json.dumps(dataclasses.asdict(told))}) == told
+    assert decode(Sighting, encode(told)) == told

@@ -277,7 +277,10 @@ def moving_grid() -> Iterator[tuple[Authority, Facts]]:
         for choice in product(
             me=ME, cluster=("unknown", "source", "target", "failing"), reply=REPLIES, sent=(False, True),
             settled=(False, True), received=(None, 99, 100), drained=DRAINED, still=(False, True),
-            mine=("none", "writing, epoch same", "writing fenced, epoch from", "reading, epoch from"),
+            mine=(
+                "none", "writing, epoch same", "writing, epoch from", "writing fenced, epoch from",
+                "reading, epoch from",
+            ),
         )
     ]  # fmt: skip
     leaving = [
@@ -292,7 +295,7 @@ def moving_grid() -> Iterator[tuple[Authority, Facts]]:
         for facts in leaving[number % 5 :: 5]:
             yield record, facts
     for record in records_moving():
-        for facts in (*move, *sending[:: 3 if record.phase is Phase.PROMOTING else 7]):
+        for facts in (*move, *sending[:: 4 if record.phase is Phase.PROMOTING else 9]):
             yield record, facts
 
 

@@ -224,6 +224,35 @@ def test_the_barrier_waits_for_whoever_has_passed_the_check(guarded):
     assert passed.is_set()
 
 
+def drained(guarded, patience):
+    return guarded.server.sql(f"select farshore.drain({guarded.epoch}, interval '{patience}')")[0][0]
+
+
+def test_a_drain_waits_for_whoever_has_passed_the_check_and_ends_who_takes_too_long(guarded):
+    slow = guarded.connect()
+    slow.execute("update account set balance = balance + 1 where id = 5")
+    slow.execute("set constraints all immediate")
+    guarded.fence()
+    found = []
+    waiting = threading.Thread(target=lambda: found.append(drained(guarded, "60 seconds")))
+    waiting.start()
+    waiting.join(0.3)
+    assert not found
+    slow.execute("insert into free values (%s)", [-1000 - guarded.epoch])
+    slow.commit()
+    waiting.join(30)
+    assert found[0] is not None
+    guarded.epoch += 1
+    guarded.server.sql("select farshore.grant_epoch(%s, %s)", HOME, guarded.epoch)
+    guarded.renew()
+    slow.execute("update account set balance = balance + 1 where id = 5")
+    slow.execute("set constraints all immediate")
+    guarded.fence()
+    assert drained(guarded, "100 milliseconds") > found[0]
+    with pytest.raises(psycopg.OperationalError):
+        slow.commit()
+
+
 def test_unguarded_tables_are_left_alone(guarded):
     guarded.fence()
     guarded.server.sql("insert into free values (%s)", guarded.epoch)

@@ -11,7 +11,8 @@ import os
 from typing import Any
 
 from farshore.aws.clients import client
-from farshore.aws.journal import DynamoJournal, JournalDamagedError
+from farshore.aws.documents import JournalDamagedError
+from farshore.aws.journal import DynamoJournal
 from farshore.core.errors import UnknownOutcomeError
 from farshore.log import log
 from farshore.names import Names

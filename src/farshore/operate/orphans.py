@@ -24,7 +24,7 @@ from farshore.workshop import Workshop
 Connection = psycopg.Connection[dict[str, Any]]
 
 # xmin has 32 bits; its epoch is the present one, or the one before when it lies ahead of the present counter.
-_CANDIDATES = """
+_NUMBERED = """
     with present as (
         select pg_snapshot_xmax(pg_current_snapshot())::text::bigint as xid8
     ), row_version as (
@@ -36,10 +36,20 @@ _CANDIDATES = """
                          else (p.xid8 >> 32) * 4294967296 + xid32 end as xid
         from row_version r, present p
     )
+"""
+_CANDIDATES = """
     select xid, row, committed_at from numbered
     where xid > 2 and (not pg_visible_in_snapshot(xid::text::xid8, %(snapshot)s::pg_snapshot)
-                       or committed > %(replayed_at)s::timestamptz)
+                       or committed > %(replayed_at)s::timestamptz
+                       or xid = any(%(unfinished)s::bigint[]))
     order by xid
+"""
+_IDS = "select distinct xid from numbered where xid > 2"
+# Of a transaction that the stream had begun and not ended, the survivor knows only that it did not commit.
+# https://www.postgresql.org/docs/15/functions-info.html#FUNCTIONS-PG-SNAPSHOT
+_UNFINISHED = """
+    select xid from unnest(%s::bigint[]) xid
+    where xid < pg_snapshot_xmax(%s::pg_snapshot)::text::bigint and pg_xact_status(xid::text::xid8) <> 'committed'
 """
 
 
@@ -136,13 +146,21 @@ def _orphan_rows(
     old: Connection, survivor: Connection, table: str, fork: dict[str, Any]
 ) -> Iterator[tuple[int, OrphanRow, str | None]]:
     keys = _key_columns(old, table)
-    commit_time = "pg_xact_commit_timestamp(xmin)" if _tracks_commit_time(old) else "null::timestamptz"
-    query = _CANDIDATES.format(row="to_jsonb(t)", commit_time=commit_time, table=table)
-    found = old.execute(query.encode(), fork).fetchall()
+    tracks = _tracks_commit_time(old)
+    commit_time = "pg_xact_commit_timestamp(xmin)" if tracks else "null::timestamptz"
+    numbered = _NUMBERED.format(row="to_jsonb(t)", commit_time=commit_time, table=table)
+    unfinished = [] if tracks else _unfinished(old, survivor, numbered, fork)
+    found = old.execute((numbered + _CANDIDATES).encode(), {**fork, "unfinished": unfinished}).fetchall()
     states = (_by_key if keys else _by_count)(old, survivor, table, keys, [entry["row"] for entry in found])
     for entry, state in zip(found, states, strict=True):
         key = {column: entry["row"][column] for column in keys} or entry["row"]
         yield entry["xid"], OrphanRow(table, key, entry["row"], state), entry["committed_at"]
+
+
+def _unfinished(old: Connection, survivor: Connection, numbered: str, fork: dict[str, Any]) -> list[int]:
+    """Where commit times were not kept: what was under way at the fork, by the survivor's own account."""
+    ids = [entry["xid"] for entry in old.execute((numbered + _IDS).encode()).fetchall()]
+    return [entry["xid"] for entry in survivor.execute(_UNFINISHED, (ids, fork["snapshot"])).fetchall()]
 
 
 def _by_key(
