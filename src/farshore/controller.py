@@ -81,6 +81,7 @@ class Controller:
         self._record: Authority | None = None
         self._read_at_ms: int | None = None
         self._read_at_wall_ms = 0
+        self._paged_at_ms = 0
         self._cluster: GlobalCluster | None = None
         self._described_at_ms: int | None = None
         self._cluster_since_ms = 0
@@ -127,6 +128,7 @@ class Controller:
         self.page = self._world.journal.read()
         now = self._world.clock.now()
         self._read_at_ms, self._read_at_wall_ms = now.mono_ms, now.wall_ms
+        self._paged_at_ms = now.mono_ms
         self._accept(self.page.record)
         if self.page.record is not None:
             self._keep_event(self.page.record)
@@ -165,10 +167,15 @@ class Controller:
         )
 
     def _timed(self, sighting: Sighting, now_ms: int) -> Observation:
+        """Another region's silence counts up to the last look at the table: who has not looked has heard no silence.
+
+        This region's own word ages until now, because it stands for what is so now (P4).
+        """
+        until_ms = now_ms if sighting.region == self._region else self._paged_at_ms
         return Observation(
             region=sighting.region,
             sequence=sighting.sequence,
-            unchanged_ms=now_ms - self._seen[sighting.region][1],
+            unchanged_ms=until_ms - self._seen[sighting.region][1],
             endpoints=sighting.endpoints,
             lag_ms=sighting.lag_ms,
         )

@@ -62,10 +62,10 @@ app.command("orphans")(orphans.orphans)
 app.command("reconcile")(reconcile.reconcile)
 app.command("budget")(budget.budget)
 app.command("cost")(cost.cost)
-app.command("simulate")(simulate.simulate)
 app.command("preflight")(preflight.preflight)
 app.command("verify")(verify.verify)
 app.add_typer(guard.app, name="guard")
+app.add_typer(simulate.app, name="simulate")
 app.add_typer(lab.app, name="lab")
 
 

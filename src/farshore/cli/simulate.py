@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,15 +13,31 @@ from rich.table import Table
 
 from farshore.cli.output import err, out, reported
 from farshore.core.errors import UsageError
+from farshore.core.profile import Mode
+from farshore.operate.budget import measured
+from farshore.simulate.availability import (
+    ASSUMPTIONS,
+    CAUSES,
+    Answer,
+    Clients,
+    Model,
+    answer,
+    quantile,
+    variants,
+)
+from farshore.simulate.availability_page import render, sentence
 from farshore.simulate.plan import FAULTS, plan_of, to_json
 from farshore.simulate.run import EDGES, ROWS, Totals
 from farshore.simulate.run import simulate as run_all
 from farshore.simulate.shrink import shrunk
 
 SHRUNK_MAX = 3
+app = typer.Typer(invoke_without_command=True)
 
 
+@app.callback()
 def simulate(
+    context: typer.Context,
     *,
     histories: Annotated[int, typer.Option("--histories", help="How many histories.", min=1)] = 20_000,
     seed: Annotated[int, typer.Option("--seed", help="Where their seeds begin.", min=0)] = 1,
@@ -37,6 +54,8 @@ def simulate(
     Exit 0: every promise kept, every transition and kind of fault tried. 1: a promise broken, its history made short
     and written down. 2: wrong use. 3: kept, but something was never tried: run more histories.
     """
+    if context.invoked_subcommand is not None:
+        return
     with reported():
         began_s = time.monotonic()
         totals = _run(histories, seed, jobs or os.cpu_count() or 1)
@@ -144,3 +163,115 @@ def _print(totals: Totals, document: dict[str, Any]) -> None:
         else f"{totals.broken_count} histories broke a promise"
     )
     out.print(verdict, markup=False)
+
+
+@app.command("availability")
+def availability(
+    *,
+    target: Annotated[float, typer.Option("--target", help="Yearly availability, as a share.")] = 0.9999,
+    years: Annotated[int, typer.Option("--years", help="How many years to dice.", min=100)] = 10_000,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same years.", min=0)] = 1,
+    mode: Annotated[Mode, typer.Option("--mode", help="auto, or approve: a person confirms.")] = "auto",
+    clients: Annotated[
+        Clients, typer.Option("--clients", help="aware: they know both endpoints; dns: only the name.")
+    ] = "aware",
+    given: Annotated[
+        list[str] | None, typer.Option("--set", help="An assumption as name=value; repeat for more.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Directory for availability.html and availability.json.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Dice years of faults on stated assumptions: is 99.99 % credible, and what would make it so?
+
+    Exit 0: at least 95 % of the years are within the target. 1: fewer than half. 3: in between. 2: wrong use.
+    """
+    with reported():
+        model = replace(Model(**_numbers(given or [])), mode=mode, clients=clients)
+        with Progress(transient=True, console=err) as bar:
+            task = bar.add_task("dicing years", total=len(variants(model)))
+            found = answer(model, target, years, seed, lambda: bar.advance(task))
+        document = _years_document(found, seed)
+        if report is not None:
+            _write_page(found, document, report)
+        if as_json:
+            print(json.dumps(document))
+        else:
+            _print_years(found, report)
+    raise typer.Exit({"valid": 0, "unknown": 3, "invalid": 1}[found.verdict])
+
+
+def _numbers(given: list[str]) -> dict[str, Any]:
+    known = {field.name for field in fields(Model) if isinstance(field.default, float)}
+    numbers: dict[str, Any] = {}
+    for words in given:
+        name, _, value = words.partition("=")
+        try:
+            numbers[name] = float(value)
+        except ValueError:
+            raise UsageError(f"--set {words}: use name=value, --set region_loss=0.5 for instance.") from None
+        if name not in known:
+            raise UsageError(f"--set {words}: there is no {name}; use one of {', '.join(sorted(known))}.")
+    return numbers
+
+
+def _years_document(found: Answer, seed: int) -> dict[str, Any]:
+    events = found.events
+    return {
+        "target": found.target,
+        "verdict": found.verdict,
+        "share_of_years": found.share,
+        "availability": events.availability,
+        "years": events.years,
+        "seed": seed,
+        "minutes_a_year": {cause: events.minutes_a_year(cause) for cause in CAUSES},
+        "outage_s": {
+            cause: {
+                f"p{share * 100:g}": quantile(events.outages_s[cause], share) for share in (0.5, 0.95, 0.99)
+            }
+            for cause in CAUSES
+        },
+        "loss_s": {f"p{share * 100:g}": quantile(events.losses_s, share) for share in (0.5, 0.95, 0.99)},
+        "what_if": [
+            {"words": variant.words, "share_of_years": share, "minutes_a_year": minutes}
+            for variant, share, minutes in found.others
+        ],
+        "assumptions": asdict(found.model),
+        "sources": {name: about.source for name, about in ASSUMPTIONS.items()},
+    }
+
+
+def _write_page(found: Answer, document: dict[str, Any], report: Path) -> None:
+    try:
+        report.mkdir(parents=True, exist_ok=True)
+        (report / "availability.html").write_text(render(found, measured()), encoding="utf-8")
+        (report / "availability.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--report {report}: cannot be written to ({error}).") from error
+
+
+def _print_years(found: Answer, report: Path | None) -> None:
+    causes = Table(box=None, pad_edge=False)
+    for name in ("what stops writing", "minutes a year", "half below, s", "1 in 20 above, s"):
+        causes.add_column(name, justify="left" if name.startswith("what") else "right")
+    for cause in CAUSES:
+        values = found.events.outages_s[cause]
+        half, seldom = (f"{quantile(values, share):,.0f}" for share in (0.5, 0.95))
+        causes.add_row(cause, f"{found.events.minutes_a_year(cause):.1f}", half, seldom)
+    others = Table(box=None, pad_edge=False)
+    for name in ("the same years, but", "within the target", "minutes a year"):
+        others.add_column(name, justify="left" if name.startswith("the") else "right")
+    for variant, share, minutes in found.others:
+        others.add_row(variant.words, f"{share * 100:.1f} %", f"{minutes:.1f}")
+    out.print(sentence(found), markup=False)
+    out.print()
+    out.print(causes)
+    out.print()
+    out.print(others)
+    where = (
+        f"page: {report / 'availability.html'}"
+        if report
+        else "--report DIR writes the page with all assumptions"
+    )
+    out.print(f"\na model on stated assumptions, not a measurement; {where}", markup=False)

@@ -174,6 +174,9 @@ class Dice:
     def one(self, of: Sequence[Any]) -> Any:
         return of[int(self._random() * len(of))]
 
+    def share(self) -> float:
+        return self._random()
+
     def chance(self, share: float) -> bool:
         return self._random() < share
 
