@@ -99,7 +99,8 @@ def _plan(options: argparse.Namespace, chosen: Sequence[System]) -> Iterator[tup
     for run in range(1, options.runs + 1):
         for scenario in options.scenarios:
             for system in chosen:
-                yield run, system, scenario
+                if system.scenarios is None or scenario in system.scenarios:
+                    yield run, system, scenario
 
 
 def _chosen(options: argparse.Namespace) -> list[System]:

@@ -35,7 +35,10 @@ Start = Callable[[Setting, Path, float, Tell], Iterator[Cluster]]
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """`needs` names its part of the installation; `group` holds variants of one product together."""
+    """`needs` names its part of the installation; `group` holds variants of one product together.
+
+    `scenarios` are those that tell something new of a variant; None is all.
+    """
 
     name: str
     label: str
@@ -100,6 +103,7 @@ ALL = (
         "profile fast, guard enforcing; the clients use farshore.client, an acknowledgement is a confirmed commit",
         None,
         partial(_farshore, with_client=True),
+        ("region", "switchover", "zombie-cut"),
     ),
     System(
         "patroni-fastest",
@@ -116,6 +120,7 @@ ALL = (
         "ttl 30, loop_wait 10, retry_timeout 10; asynchronous standby",
         "patroni",
         _patroni(patroni.DEFAULT),
+        ("region", "node", "switchover"),
     ),
     System(
         "paf-short",
@@ -132,6 +137,7 @@ ALL = (
         "default timers; synchronous standby",
         "auto_failover",
         _auto_failover(auto_failover.DEFAULT),
+        ("region", "node", "switchover"),
     ),
 )
 
