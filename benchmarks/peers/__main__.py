@@ -38,6 +38,7 @@ CLIENT = (
     "libpq's read-write check; 2 ms one way to either region"
 )
 NEXT_DOOR_MS = 0.0
+INTERRUPTED = 130
 
 
 def main() -> int:
@@ -76,6 +77,7 @@ def _compare(options: argparse.Namespace) -> int:
     options.report.mkdir(parents=True, exist_ok=True)
     _end_like_ctrl_c()
     give_up = time.monotonic() + 60 * options.minutes if options.minutes else float("inf")
+    interrupted = False
     try:
         for number, (run, system, scenario) in enumerate(_plan(options, chosen), 1):
             if time.monotonic() > give_up:
@@ -87,10 +89,12 @@ def _compare(options: argparse.Namespace) -> int:
             _write(options.report, report)
     except KeyboardInterrupt:
         _say("interrupted; what was measured is kept")
-    if not report["runs"]:
-        return 1
-    _print(report)
-    _say(f"{options.report}/peers.html and peers.json")
+        interrupted = True
+    if report["runs"]:
+        _print(report)
+        _say(f"{options.report}/peers.html and peers.json")
+    if interrupted:
+        return INTERRUPTED
     return 0 if all(run["error"] is None for run in report["runs"]) else 1
 
 
