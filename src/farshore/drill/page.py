@@ -153,7 +153,8 @@ def _few_figures(data: ReportData) -> list[str]:
         )
         return [lost, second, ledger]
     count = len(judged.losses.lost)
-    reach = f"reaching back {milliseconds(data.measures.rpo_seconds)} ms; {_expected(data)}" if count else ""
+    reach = f"reaching back {milliseconds(data.measures.rpo_seconds)} ms" if count else ""
+    reach = "; ".join(part for part in (reach, _expected(data) if count else "") if part)
     twice = f"{judged.duplicate} duplicates; every transfer, balance and the total"
     balanced = "balanced" if judged.ledger_balanced else "unbalanced"
     return [_figure("Lost", f"{count:,}", "", reach), second, _figure("Ledger", balanced, "", twice)]
