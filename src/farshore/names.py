@@ -52,20 +52,23 @@ class Names:
     def instance(self, region: str, number: int) -> str:
         return f"{self.side(region)}-aurora-instance-{number}-{self.suffix}"
 
+    def function(self, kind: str, region: str) -> str:
+        return f"{self.side(region)}-{kind}-function-{self.suffix}"
+
     def monitor_function(self, region: str) -> str:
-        return f"{self.side(region)}-monitor-function-{self.suffix}"
+        return self.function("monitor", region)
 
     def controller_function(self, region: str) -> str:
-        return f"{self.side(region)}-controller-function-{self.suffix}"
+        return self.function("controller", region)
 
     def rotation_function(self, region: str) -> str:
-        return f"{self.side(region)}-rotation-function-{self.suffix}"
+        return self.function("rotation", region)
 
     def authority_function(self, region: str) -> str:
-        return f"{self.side(region)}-authority-function-{self.suffix}"
+        return self.function("authority", region)
 
     def failover_function(self, region: str) -> str:
-        return f"{self.side(region)}-failover-function-{self.suffix}"
+        return self.function("failover", region)
 
     @property
     def failover_rule(self) -> str:

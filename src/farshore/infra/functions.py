@@ -1,12 +1,13 @@
 """A region's functions: each with a role and a log of its own; monitor and controller on a one-minute schedule."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
-from farshore.infra.documents import document, trust
+from farshore.infra.documents import Statement, document, trust
 from farshore.infra.keys import Keys
 from farshore.infra.network import Network
 from farshore.infra.permissions import Grants, Kind, statements
@@ -21,8 +22,84 @@ EVENT_AGE_S = 60
 
 
 @dataclass(frozen=True, slots=True)
+class Shape:
+    """What makes a function: `statements` says what it may do, given the ARN of its log group; `others` are further
+    arguments of `aws.lambda_.Function`."""
+
+    site: Site
+    kind: Kind
+    keys: Keys
+    code: pulumi.Archive
+    environment: Mapping[str, pulumi.Input[str]]
+    log_retention_days: int
+    statements: Callable[[pulumi.Output[str]], Sequence[Statement]]
+    timeout_s: int
+    memory_mb: int
+    concurrency: int
+    others: Mapping[str, Any] = field(default_factory=dict)
+    after: Sequence[pulumi.Resource] = ()
+
+
+class OwnFunction(pulumi.ComponentResource):
+    """Function, role, log. Its subclasses say what starts it, and register the outputs."""
+
+    def __init__(
+        self, token: str, name: str, shape: Shape, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__(token, name, None, opts)
+        self._name, self._site = name, shape.site
+        self.function_name = shape.site.names.function(shape.kind, shape.site.region)
+        log_name = shape.site.names.function_log_group(self.function_name)
+        log = aws.cloudwatch.LogGroup(
+            f"{name}-log",
+            name=log_name,
+            retention_in_days=shape.log_retention_days,
+            kms_key_id=shape.keys.data.arn,
+            tags=tagged(log_name),
+            opts=shape.site.options(self),
+        )
+        role, policy = self._role(shape, log)
+        self.function = aws.lambda_.Function(
+            f"{name}-function",
+            name=self.function_name,
+            description=f"farshore's {shape.kind} in {shape.site.region}",
+            runtime=RUNTIME,
+            architectures=["x86_64"],
+            handler=f"farshore.lambdas.{shape.kind}.handler",
+            role=role.arn,
+            code=shape.code,
+            timeout=shape.timeout_s,
+            memory_size=shape.memory_mb,
+            reserved_concurrent_executions=shape.concurrency,
+            environment={"variables": shape.environment},
+            tags=tagged(self.function_name),
+            opts=shape.site.options(self, depends_on=[log, policy, *shape.after]),
+            **shape.others,
+        )
+
+    def _role(self, shape: Shape, log: aws.cloudwatch.LogGroup) -> tuple[aws.iam.Role, aws.iam.RolePolicy]:
+        role_name = shape.site.names.function_role(shape.site.region, shape.kind)
+        role = aws.iam.Role(
+            f"{self._name}-role",
+            name=role_name,
+            description=f"What the {shape.kind} of {shape.site.region} may do",
+            assume_role_policy=trust("lambda.amazonaws.com"),
+            tags=tagged(role_name),
+            opts=shape.site.options(self),
+        )
+        policy = aws.iam.RolePolicy(
+            f"{self._name}-policy",
+            name=role_name,
+            role=role.id,
+            policy=document(*shape.statements(log.arn)),
+            opts=shape.site.options(self),
+        )
+        return role, policy
+
+
+@dataclass(frozen=True, slots=True)
 class FunctionArgs:
-    """`grants.log_group` is filled in by the function, whose log it is. `after`: the way to AWS's APIs."""
+    """A function in the VPC of its region, with dead letters. `after`: the way to AWS's APIs."""
 
     site: Site
     kind: Kind
@@ -41,89 +118,50 @@ class FunctionArgs:
     after: Sequence[pulumi.Resource] = ()
     concurrency: int = CONCURRENCY
 
+    def statements(self, log_group: pulumi.Output[str]) -> list[Statement]:
+        grants = Grants(
+            table=self.table_arn,
+            global_cluster=self.global_cluster_arn,
+            cluster=self.cluster_arn,
+            other_cluster=self.other_cluster_arn,
+            secrets=self.secret_arns,
+            data_key=self.keys.data.arn,
+            log_group=log_group,
+            dead_letters=self.dead_letters.arn,
+            topic=self.topic_arn,
+            alerts_key=self.keys.alerts.arn,
+        )
+        return statements(self.kind, self.site, grants)
 
-class RegionFunction(pulumi.ComponentResource):
-    """Function, role, log. Its subclasses say what starts it, and register the outputs."""
+
+class RegionFunction(OwnFunction):
+    """What the regions' own functions share: the VPC, the dead letters, the time they may take."""
 
     def __init__(
         self, token: str, name: str, args: FunctionArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__(token, name, None, opts)
-        self._name, self._args = name, args
-        names, region = args.site.names, args.site.region
-        by_kind = {
-            "monitor": names.monitor_function,
-            "controller": names.controller_function,
-            "failover": names.failover_function,
-            "rotation": names.rotation_function,
-        }
-        self.function_name = by_kind[args.kind](region)
-        self.log = aws.cloudwatch.LogGroup(
-            f"{name}-log",
-            name=names.function_log_group(self.function_name),
-            retention_in_days=args.log_retention_days,
-            kms_key_id=args.keys.data.arn,
-            tags=tagged(names.function_log_group(self.function_name)),
-            opts=args.site.options(self),
-        )
-        self.role, policy = self._role()
-        self.function = self._function([self.log, policy, *args.network.rules, *args.after])
-
-    def _role(self) -> tuple[aws.iam.Role, aws.iam.RolePolicy]:
-        args = self._args
-        role_name = args.site.names.function_role(args.site.region, args.kind)
-        role = aws.iam.Role(
-            f"{self._name}-role",
-            name=role_name,
-            description=f"What the {args.kind} of {args.site.region} may do",
-            assume_role_policy=trust("lambda.amazonaws.com"),
-            tags=tagged(role_name),
-            opts=args.site.options(self),
-        )
-        grants = Grants(
-            table=args.table_arn,
-            global_cluster=args.global_cluster_arn,
-            cluster=args.cluster_arn,
-            other_cluster=args.other_cluster_arn,
-            secrets=args.secret_arns,
-            data_key=args.keys.data.arn,
-            log_group=self.log.arn,
-            dead_letters=args.dead_letters.arn,
-            topic=args.topic_arn,
-            alerts_key=args.keys.alerts.arn,
-        )
-        policy = aws.iam.RolePolicy(
-            f"{self._name}-policy",
-            name=role_name,
-            role=role.id,
-            policy=document(*statements(args.kind, args.site, grants)),
-            opts=args.site.options(self),
-        )
-        return role, policy
-
-    def _function(self, after: Sequence[pulumi.Resource]) -> aws.lambda_.Function:
-        args = self._args
-        return aws.lambda_.Function(
-            f"{self._name}-function",
-            name=self.function_name,
-            description=f"farshore's {args.kind} in {args.site.region}",
-            runtime=RUNTIME,
-            architectures=["x86_64"],
-            handler=f"farshore.lambdas.{args.kind}.handler",
-            role=self.role.arn,
+        self._args = args
+        shape = Shape(
+            site=args.site,
+            kind=args.kind,
+            keys=args.keys,
             code=args.code,
-            timeout=TIMEOUT_S,
-            memory_size=MEMORY_MB,
-            reserved_concurrent_executions=args.concurrency,
-            environment={"variables": args.environment},
-            dead_letter_config={"target_arn": args.dead_letters.arn},
-            vpc_config={
-                "subnet_ids": [subnet.id for subnet in args.network.subnets],
-                "security_group_ids": [args.network.function_group.id],
+            environment=args.environment,
+            log_retention_days=args.log_retention_days,
+            statements=args.statements,
+            timeout_s=TIMEOUT_S,
+            memory_mb=MEMORY_MB,
+            concurrency=args.concurrency,
+            others={
+                "dead_letter_config": {"target_arn": args.dead_letters.arn},
+                "vpc_config": {
+                    "subnet_ids": [subnet.id for subnet in args.network.subnets],
+                    "security_group_ids": [args.network.function_group.id],
+                },
             },
-            tags=tagged(self.function_name),
-            opts=args.site.options(self, depends_on=list(after)),
+            after=[*args.network.rules, *args.after],
         )
+        super().__init__(token, name, shape, opts)
 
 
 class LoopFunction(RegionFunction):

@@ -12,7 +12,7 @@ import pulumi
 from farshore.infra.documents import Statement
 from farshore.infra.site import Site
 
-Kind = Literal["monitor", "controller", "failover", "rotation"]
+Kind = Literal["monitor", "controller", "failover", "rotation", "authority"]
 LOOPS: tuple[Kind, ...] = ("monitor", "controller")
 ANY_RESOURCE = {
     "Metrics": "PutMetricData is limited by its namespace, not by a resource: "
@@ -55,6 +55,16 @@ def statements(kind: Kind, site: Site, grants: Grants) -> list[Statement]:
     if kind == "controller":
         return [*looping, *_controlling(grants), *_alerting(site, grants), _telling(site)]
     return [*looping, Statement("LagMetric", ["cloudwatch:GetMetricData"], ["*"]), *_alerting(site, grants)]
+
+
+def answering(table: pulumi.Input[str], log_group: pulumi.Input[str]) -> list[Statement]:
+    """What the public endpoint may do."""
+    return [Statement("Authority", ["dynamodb:Query"], [table]), _logs(log_group)]
+
+
+def _logs(log_group: pulumi.Input[str]) -> Statement:
+    streams = pulumi.Output.concat(log_group, ":log-stream:*")
+    return Statement("Logs", ["logs:CreateLogStream", "logs:PutLogEvents"], [streams])
 
 
 def _authority(grants: Grants) -> Statement:
@@ -136,11 +146,7 @@ def _running(site: Site, grants: Grants) -> list[Statement]:
     https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
     """
     return [
-        Statement(
-            "Logs",
-            ["logs:CreateLogStream", "logs:PutLogEvents"],
-            [pulumi.Output.concat(grants.log_group, ":log-stream:*")],
-        ),
+        _logs(grants.log_group),
         Statement("DeadLetters", ["sqs:SendMessage"], [grants.dead_letters]),
         Statement(
             "Network",

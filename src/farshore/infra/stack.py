@@ -28,85 +28,107 @@ class Farshore(pulumi.ComponentResource):
         self._name, self._config = name, config
         self._inside = pulumi.ResourceOptions(parent=self)
         warn_if_foreign()
-        sites = self._sites()
-        home, standby = (self._region(site) for site in sites)
-        peering = Peering(
-            f"{name}-peering",
+        self._sites = self._both_sites()
+        self._home, self._standby = (self._region(site) for site in self._sites)
+        self._peering = self._peer()
+        self._authority = AuthorityTable(
+            f"{name}-authority",
+            AuthorityArgs(*self._sites, production=config.is_production),
+            self._inside,
+        )
+        keys = (self._home.keys, self._standby.keys)
+        self._credentials = Credentials(
+            f"{name}-credentials",
+            CredentialsArgs(*self._sites, *keys, config.is_production),
+            self._inside,
+        )
+        self._database = self._global_database()
+        self._writer_name = self._name_of_the_writer()
+        self._watches = [self._watch(region) for region in (self._home, self._standby)]
+        self._runbooks = [
+            self._books(site, watch) for site, watch in zip(self._sites, self._watches, strict=True)
+        ]
+        self._operations = self._operations_role()
+        self.outputs = self._told()
+        self.register_outputs(self.outputs)
+
+    def _peer(self) -> Peering:
+        home, standby, config = self._home, self._standby, self._config
+        return Peering(
+            f"{self._name}-peering",
             PeeringArgs(
                 PeerSide(home.site, home.network, config.home_cidr),
                 PeerSide(standby.site, standby.network, config.standby_cidr),
             ),
             self._inside,
         )
-        authority = AuthorityTable(
-            f"{name}-authority",
-            AuthorityArgs(home=home.site, standby=standby.site, production=config.is_production),
-            self._inside,
-        )
-        credentials = Credentials(
-            f"{name}-credentials",
-            CredentialsArgs(home.site, standby.site, home.keys, standby.keys, config.is_production),
-            self._inside,
-        )
-        database = self._database(home, standby, credentials)
-        writer_name = WriterName(
-            f"{name}-dns",
+
+    def _name_of_the_writer(self) -> WriterName:
+        home, standby = self._home, self._standby
+        return WriterName(
+            f"{self._name}-dns",
             WriterNameArgs(
-                home=DnsSide(home.site, home.network, database.home),
-                standby=DnsSide(standby.site, standby.network, database.standby),
-                ttl_s=config.record_ttl_s,
-                beacons=self._beacons((home, standby), authority),
+                home=DnsSide(home.site, home.network, self._database.home),
+                standby=DnsSide(standby.site, standby.network, self._database.standby),
+                ttl_s=self._config.record_ttl_s,
+                beacons=self._beacons(),
             ),
             self._inside,
         )
-        watches = [
-            Watch(
-                f"{name}-{region.site.side}-watch",
-                WatchArgs(
-                    config=config,
-                    region=region,
-                    database=database,
-                    authority=authority,
-                    credentials=credentials,
-                    authority_alarm=writer_name.alarms[region.site.region],
-                    after=peering.routes,
-                ),
-                self._inside,
-            )
-            for region in (home, standby)
-        ]
-        runbooks = [
-            Runbooks(
-                f"{name}-{site.side}-runbooks",
-                RunbooksArgs(
-                    site=site,
-                    function=watch.opinion.function,
-                    table_arn=authority.arn(site.region),
-                    global_cluster_arn=database.global_cluster.arn,
-                ),
-                self._inside,
-            )
-            for site, watch in zip(sites, watches, strict=True)
-        ]
-        operations = self._operations(sites, database, authority, writer_name, watches, runbooks)
-        self.outputs = {
-            **_database_outputs(config, database),
-            "writerName": config.names.writer_name,
-            "zoneId": writer_name.zone.zone_id,
-            "primaryHealthCheckId": writer_name.home_check.id,
-            "secondaryHealthCheckId": writer_name.standby_check.id,
-            "vpcPeeringConnectionId": peering.connection.id,
-            "authorityTable": authority.table.name,
-            "masterSecretArn": credentials.master.arn,
-            "controllerSecretArn": credentials.controller.arn,
-            "operationsRoleArn": operations.role.arn,
-            "externalId": config.names.external_id,
-        }
-        for watch in watches:
-            self.outputs.update(watch.outputs)
-        self.register_outputs(self.outputs)
 
-    def _sites(self) -> tuple[Site, Site]:
+    def _watch(self, region: Region) -> Watch:
+        return Watch(
+            f"{self._name}-{region.site.side}-watch",
+            WatchArgs(
+                config=self._config,
+                region=region,
+                database=self._database,
+                authority=self._authority,
+                credentials=self._credentials,
+                authority_alarm=self._writer_name.alarms[region.site.region],
+                after=self._peering.routes,
+            ),
+            self._inside,
+        )
+
+    def _books(self, site: Site, watch: Watch) -> Runbooks:
+        return Runbooks(
+            f"{self._name}-{site.side}-runbooks",
+            RunbooksArgs(
+                site=site,
+                function=watch.opinion.function,
+                table_arn=self._authority.arn(site.region),
+                global_cluster_arn=self._database.global_cluster.arn,
+            ),
+            self._inside,
+        )
+
+    def _told(self) -> dict[str, pulumi.Input[str]]:
+        """What the stack hands to operators."""
+        names, database = self._config.names, self._database
+        told: dict[str, pulumi.Input[str]] = {
+            "globalClusterId": database.global_cluster.id,
+            "engineVersion": database.global_cluster.engine_version,
+            "writerName": names.writer_name,
+            "zoneId": self._writer_name.zone.zone_id,
+            "primaryHealthCheckId": self._writer_name.home_check.id,
+            "secondaryHealthCheckId": self._writer_name.standby_check.id,
+            "vpcPeeringConnectionId": self._peering.connection.id,
+            "authorityTable": self._authority.table.name,
+            "masterSecretArn": self._credentials.master.arn,
+            "controllerSecretArn": self._credentials.controller.arn,
+            "operationsRoleArn": self._operations.role.arn,
+            "externalId": names.external_id,
+        }
+        for region, watch in zip(names.regions, self._watches, strict=True):
+            side, cluster = names.side(region), database.of(region).cluster
+            told[f"{side}ClusterArn"] = cluster.arn
+            told[f"{side}Endpoint"] = cluster.endpoint
+            told[f"{side}ReaderEndpoint"] = cluster.reader_endpoint
+            told |= watch.outputs
+        return told
+
+    def _both_sites(self) -> tuple[Site, Site]:
         config = self._config
         providers = {
             region: aws.Provider(
@@ -125,9 +147,7 @@ class Farshore(pulumi.ComponentResource):
         )
         return home, standby
 
-    def _beacons(
-        self, regions: tuple[Region, Region], authority: AuthorityTable
-    ) -> dict[str, pulumi.Output[str]]:
+    def _beacons(self) -> dict[str, pulumi.Output[str]]:
         """By region the host that says in public where authority is; nothing unless it is asked for."""
         if self._config.dns_trigger != "https":
             return {}
@@ -138,12 +158,12 @@ class Farshore(pulumi.ComponentResource):
                     site=region.site,
                     keys=region.keys,
                     code=archive(self._config.rds_ca_file),
-                    table_arn=authority.arn(region.site.region),
+                    table_arn=self._authority.arn(region.site.region),
                     log_retention_days=self._config.log_retention_days,
                 ),
                 self._inside,
             ).host
-            for region in regions
+            for region in (self._home, self._standby)
         }
 
     def _region(self, site: Site) -> Region:
@@ -165,14 +185,14 @@ class Farshore(pulumi.ComponentResource):
             self._inside,
         )
 
-    def _database(self, home: Region, standby: Region, credentials: Credentials) -> GlobalDatabase:
-        config = self._config
+    def _global_database(self) -> GlobalDatabase:
+        home, standby, config = self._home, self._standby, self._config
         return GlobalDatabase(
             f"{self._name}-database",
             DatabaseArgs(
                 home=DatabaseSide(home.site, home.network, home.keys),
                 standby=DatabaseSide(standby.site, standby.network, standby.keys),
-                credentials=credentials,
+                credentials=self._credentials,
                 engine_version=engine.resolve(config, (home.site, standby.site)),
                 engine_major=engine.major(config),
                 engine_pinned=config.engine_version is not None,
@@ -187,42 +207,21 @@ class Farshore(pulumi.ComponentResource):
             self._inside,
         )
 
-    def _operations(
-        self,
-        sites: tuple[Site, Site],
-        database: GlobalDatabase,
-        authority: AuthorityTable,
-        writer_name: WriterName,
-        watches: list[Watch],
-        runbooks: list[Runbooks],
-    ) -> OperationsRole:
-        home, standby = sites
+    def _operations_role(self) -> OperationsRole:
+        home, standby = self._sites
         return OperationsRole(
             f"{self._name}-operations",
             OperationsArgs(
                 home=home,
                 standby=standby,
                 trusted_accounts=self._config.trusted_accounts,
-                global_cluster=database.global_cluster.arn,
-                clusters=[database.of(site.region).cluster.arn for site in sites],
-                tables=[authority.arn(site.region) for site in sites],
-                functions=[watch.functions["monitor"].function.arn for watch in watches],
-                zone_id=writer_name.zone.zone_id,
-                checks=[writer_name.home_check.id, writer_name.standby_check.id],
-                runbook_roles=[made.role.arn for made in runbooks],
+                global_cluster=self._database.global_cluster.arn,
+                clusters=[self._database.of(site.region).cluster.arn for site in self._sites],
+                tables=[self._authority.arn(site.region) for site in self._sites],
+                functions=[watch.functions["monitor"].function.arn for watch in self._watches],
+                zone_id=self._writer_name.zone.zone_id,
+                checks=[self._writer_name.home_check.id, self._writer_name.standby_check.id],
+                runbook_roles=[made.role.arn for made in self._runbooks],
             ),
             self._inside,
         )
-
-
-def _database_outputs(config: StackConfig, database: GlobalDatabase) -> dict[str, pulumi.Output[str]]:
-    found = {
-        "globalClusterId": database.global_cluster.id,
-        "engineVersion": database.global_cluster.engine_version,
-    }
-    for region in config.names.regions:
-        side, cluster = config.names.side(region), database.of(region).cluster
-        found[f"{side}ClusterArn"] = cluster.arn
-        found[f"{side}Endpoint"] = cluster.endpoint
-        found[f"{side}ReaderEndpoint"] = cluster.reader_endpoint
-    return found
