@@ -55,7 +55,7 @@ def test_help_and_version():
 
 def test_a_lab_in_the_background_gets_the_options_that_were_typed():
     """`lab up` starts `lab run` with its own options said again: every one of them, by its name."""
-    typed = Typed("other", "aws", 2, 3, 4, "15", 5.0, 6.0)
+    typed = Typed("other", "aws", 2, 3, 4, "15", 5.0, 6.0, "https")
     seen = []
     app = typer.Typer()
     app.command()(takes_lab_options(seen.append))

@@ -14,17 +14,22 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 from farshore.lab.addresses import Addresses
-from farshore.lab.cloud import cloudwatch, route53
+from farshore.lab.cloud import checkers, cloudwatch, route53
 from farshore.lab.cloud.alarm_rules import State
 from farshore.lab.cloud.cloudwatch import AlarmEvaluator
 from farshore.lab.cloud.health import (
     CALCULATED,
     CLOUDWATCH_METRIC,
+    HTTPS,
     NOTHING_KNOWN,
     Check,
+    Endpoint,
     Insufficient,
+    Opinion,
+    aggregate,
     choose_failover,
     evaluate,
+    heard,
 )
 from farshore.lab.cloud.zones import HealthEvaluator, Zones
 from farshore.lab.dns import Answer, DnsServer, Record
@@ -130,22 +135,23 @@ HTTPS_TABLE = [
     *[(said, known, HOME if known else STANDBY) for said in ("hm", "mh") for known in (0, 1, 2)],
     *[(said, known, HOME if known == 2 else STANDBY) for said in ("hw", "wh", "mm") for known in (0, 1, 2)],
 ]
+KNOWN = {0: "ww", 1: "hw", 2: "hh"}
+"""What the metrics said last, by how many LastKnownStatus children say home."""
+PASSES = {"h": "home", "w": "away", "m": None}
+"""The path at which an endpoint answers with 200."""
 
 
 def https_checks():
     """The stack's children: two per region on what its endpoint says, one on its metric."""
-    kinds = (
-        ("https", Insufficient.HEALTHY),
-        ("https", Insufficient.UNHEALTHY),
-        ("metric", Insufficient.LAST_KNOWN),
-    )
     children = {
-        f"{region} {insufficient}": Check(
-            CLOUDWATCH_METRIC, alarm=(region, source), insufficient=insufficient
+        f"{region} {path}": Check(
+            HTTPS, inverted=path == "away", endpoint=Endpoint(f"{region}.example", f"/{path}", 10)
         )
         for region in (HOME, STANDBY)
-        for source, insufficient in kinds
+        for path in ("home", "away")
     }
+    for region in (HOME, STANDBY):
+        children[f"{region} last"] = Check(CLOUDWATCH_METRIC, alarm=(region, "authority"))
     parent = {"children": tuple(children), "threshold": 4}
     return {
         **children,
@@ -154,18 +160,33 @@ def https_checks():
     }
 
 
-def hear_both(endpoints, metrics):
-    return lambda region, source: hear(endpoints if source == "https" else metrics)(region, source)
+def asking(said):
+    """What the checkers make of endpoints that have said this for long enough."""
+    by_region = dict(zip((HOME, STANDBY), said, strict=True))
+
+    def verdict(name):
+        region, path = name.split()
+        passed, opinion = PASSES[by_region[region]] == path, Opinion()
+        for _ in range(3):
+            opinion = heard(opinion, passed, 3)
+        return aggregate([opinion] * 3)
+
+    return verdict
 
 
 @pytest.mark.parametrize(("said", "known", "answer"), HTTPS_TABLE)
 def test_the_truth_table_of_the_https_trigger(said, known, answer):
-    metrics = {0: "ww", 1: "hw", 2: "hh"}[known]
-    for told in (metrics, "mm"):
-        health = evaluate(https_checks(), hear_both("mm", metrics))
-        health = evaluate(https_checks(), hear_both(said, told), health)
+    for told in (KNOWN[known], "mm"):
+        health = evaluate(https_checks(), hear(KNOWN[known]), endpoints=asking("mm"))
+        health = evaluate(https_checks(), hear(told), health, asking(said))
         assert health.healthy("home") == (answer == HOME)
         assert health.healthy("home") != health.healthy("standby")
+
+
+def test_at_first_boot_endpoints_of_which_nothing_is_known_mean_home():
+    health = evaluate(https_checks(), hear("mm"))
+    assert health.healthy("home")
+    assert not health.healthy("standby")
 
 
 @given(
@@ -175,9 +196,9 @@ def test_the_truth_table_of_the_https_trigger(said, known, answer):
     )
 )
 def test_with_the_https_trigger_dns_never_flips_back_by_itself(silence):
-    health = evaluate(https_checks(), hear_both("ww", "ww"))
+    health = evaluate(https_checks(), hear("ww"), endpoints=asking("ww"))
     for endpoints, metrics in silence:
-        health = evaluate(https_checks(), hear_both(endpoints, metrics), health)
+        health = evaluate(https_checks(), hear(metrics), health, asking(endpoints))
         assert health.healthy("standby")
 
 
@@ -186,8 +207,42 @@ def test_flooding_an_endpoint_moves_nothing(other):
     """Whoever silences a public endpoint can at most make it a silent one: with both metrics at home, DNS stays home
     unless the other endpoint says that authority has left."""
     for said in (f"m{other}", f"{other}m"):
-        health = evaluate(https_checks(), hear_both(said, "hh"))
+        health = evaluate(https_checks(), hear("hh"), endpoints=asking(said))
         assert health.healthy("home") == (other != "w")
+
+
+def minds(answers, failures=3):
+    opinion, found = Opinion(), []
+    for passed in answers:
+        opinion = heard(opinion, passed == "+", failures)
+        found.append(opinion.healthy)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("answers", "failures", "minds_made_up"),
+    [
+        ("+++", 3, [None, None, True]),
+        ("---", 3, [None, None, False]),
+        ("++-+++", 3, [None] * 5 + [True]),
+        ("+++--+--", 3, [None, None] + [True] * 6),
+        ("+++---++", 3, [None, None, True, True, True] + [False] * 3),
+        ("+++---+++", 3, [None, None, True, True, True, False, False, False, True]),
+        ("+-+", 1, [True, False, True]),
+    ],
+)
+def test_a_checker_changes_its_mind_after_so_many_answers_in_a_row(answers, failures, minds_made_up):
+    """RequestInterval x FailureThreshold is the time that a change takes."""
+    assert minds(answers, failures) == minds_made_up
+
+
+@pytest.mark.parametrize(
+    ("well", "ill", "healthy"),
+    [(1, 2, True), (0, 3, False), (1, 7, False), (2, 6, True), (18, 82, False), (19, 81, True), (0, 0, True)],
+)
+def test_an_endpoint_is_healthy_when_more_than_eighteen_percent_of_the_checkers_say_so(well, ill, healthy):
+    undecided = [Opinion(None, True, 1)]
+    assert aggregate([*[Opinion(True)] * well, *[Opinion(False)] * ill, *undecided]).healthy is healthy
 
 
 def one(check, said=State.OK, others=None, before=NOTHING_KNOWN):
@@ -406,8 +461,12 @@ def test_inverting_moves_traffic_and_disabling_pins_it(world):
         {"Type": "TCP", "IPAddress": "10.0.0.1", "Port": 5432},
         {"Type": "CLOUDWATCH_METRIC"},
         {"Type": "CALCULATED", "ChildHealthChecks": ["nobody"], "HealthThreshold": 1},
+        {"Type": "HTTPS", "IPAddress": "10.0.0.1"},
+        {"Type": "HTTPS", "FullyQualifiedDomainName": "a.example", "RequestInterval": 20},
+        {"Type": "HTTPS", "FullyQualifiedDomainName": "a.example", "FailureThreshold": 11},
+        {"Type": "HTTPS", "FullyQualifiedDomainName": "a.example", "Regions": list(checkers.REGIONS)},
     ],
-    ids=["endpoint", "no alarm", "no such child"],
+    ids=["TCP", "no alarm", "no such child", "no name", "interval", "threshold", "places"],
 )
 def test_impossible_checks_are_refused(world, config):
     with pytest.raises(ClientError, match="InvalidInput"):

@@ -39,17 +39,27 @@ class Table:
 )
 def test_what_the_checkers_are_told(monkeypatch, found, home, away):
     monkeypatch.setattr(authority, "_journal", lambda: (Table(found), Names("t")))
-    told = {
-        path: authority.handler({"rawPath": path}, None)
-        for path in ("/home", "/away", "/", "/home/../secret")
-    }
-    assert told == {
-        "/home": {"statusCode": home},
-        "/away": {"statusCode": away},
-        "/": {"statusCode": 404},
-        "/home/../secret": {"statusCode": 404},
-    }
+    told = {path: authority.handler(question("GET", path), None) for path in ("/home", "/away")}
+    assert told == {"/home": {"statusCode": home}, "/away": {"statusCode": away}}
 
 
-def test_an_odd_event_is_answered():
-    assert authority.answer(str({}.get("rawPath")), is_home=True) == 404
+def question(method, path):
+    return {"version": "2.0", "rawPath": path, "requestContext": {"http": {"method": method, "path": path}}}
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {},
+        {"rawPath": "/home"},
+        *[question("GET", path) for path in ("/", "/home/", "/home/../secret", "/HOME", "//home", "/status")],
+        *[question(method, "/home") for method in ("HEAD", "POST", "PUT", "DELETE", "OPTIONS", "get")],
+    ],
+    ids=str,
+)
+def test_whatever_else_is_asked_is_not_found_and_reads_nothing(monkeypatch, event):
+    def read():
+        raise AssertionError("the table was read")
+
+    monkeypatch.setattr(authority, "_journal", read)
+    assert authority.handler(event, None) == {"statusCode": 404}

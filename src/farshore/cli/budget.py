@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from farshore.cli.output import out, reported, show
+from farshore.cli.output import Json, Profile, out, reported, show
 from farshore.core import budget as core
 from farshore.core.budget import Budget, Settings, Stage
 from farshore.core.profile import Mode
@@ -17,7 +17,7 @@ from farshore.operate import budget as operate
 
 def budget(
     *,
-    profile: Annotated[str, typer.Option("--profile", help="aws or fast.")] = "aws",
+    profile: Profile = "aws",
     stack: Annotated[
         Path | None, typer.Option("--stack", help="A Pulumi.<stack>.yaml; options given beside it win.")
     ] = None,
@@ -43,7 +43,7 @@ def budget(
     report: Annotated[
         Path | None, typer.Option("--report", help="A drill's report.json to show beside the bounds.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Bound each stage from failure to first acknowledged write, with sources, and judge the original claims."""
     with reported():

@@ -5,13 +5,13 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from farshore.cli.output import out, reported, show
+from farshore.cli.output import Json, Profile, out, reported, show
 from farshore.operate import cost as operate
 
 
 def cost(
     *,
-    profile: Annotated[str, typer.Option("--profile", help="aws or fast.")] = "aws",
+    profile: Profile = "aws",
     storage_gb: Annotated[float, typer.Option("--storage-gb", help="Size of the database.")] = 100.0,
     write_iops: Annotated[float, typer.Option("--write-iops", help="Storage writes a second.")] = 100.0,
     read_iops: Annotated[float, typer.Option("--read-iops", help="Uncached reads a second.")] = 50.0,
@@ -21,7 +21,7 @@ def cost(
     ] = None,
     retention_days: Annotated[int, typer.Option("--retention-days", help="How long backups are kept.")] = 7,
     log_gb: Annotated[float, typer.Option("--log-gb", help="GB of logs a month.")] = 5.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """List what a deployment costs in a month: rate, quantity, source and date of each line, and other choices."""
     with reported():

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from farshore.cli.output import reported, show
+from farshore.cli.output import Json, reported, show
 from farshore.core.errors import RefusedError
 from farshore.operate import guard as operate
 from farshore.settings import from_environment
@@ -14,7 +14,6 @@ app = typer.Typer(
     help="The guard: PostgreSQL itself refuses commits outside the lease.", no_args_is_help=True
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Region = Annotated[
     str | None, typer.Option("--region", help="The writer's region, where no authority names it yet.")
 ]

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from farshore.cli.moves import tell
-from farshore.cli.output import err, reported
+from farshore.cli.output import JsonLines, err, reported
 from farshore.core.errors import UnknownOutcomeError
 from farshore.settings import from_environment
 from farshore.workshop import Workshop
@@ -17,7 +17,7 @@ _LATE_VERSIONS = 1000  # lines are kept off the path, so an earlier one may come
 
 def history(
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
+    as_json: JsonLines = False,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until interrupted.")] = False,
 ) -> None:
     """List the moves of authority, oldest first, each with its reason."""

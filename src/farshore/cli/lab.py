@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from farshore.cli.lab_options import Typed, takes_lab_options
-from farshore.cli.output import err, out, reported, show
+from farshore.cli.output import Json, err, out, reported, show
 from farshore.core.errors import FarshoreError, RefusedError, UsageError
 
 app = typer.Typer(
@@ -25,7 +25,6 @@ app = typer.Typer(
 fault_app = typer.Typer(help="Break something on purpose, and heal it.", no_args_is_help=True)
 app.add_typer(fault_app, name="fault")
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Which = Annotated[str | None, typer.Option("--lab", help="Which lab; not needed while only one runs.")]
 
 

@@ -39,6 +39,9 @@ class Typed:
     jitter_ms: Annotated[float, typer.Option("--jitter-ms", help="Jitter of that delay, plus or minus.")] = (
         3.0
     )
+    dns_trigger: Annotated[
+        str, typer.Option("--dns-trigger", help="What moves DNS: metric, or https (as in the stack).")
+    ] = "metric"
 
     def checked(self) -> "Options":
         """Raises UsageError for what the lab does not take, and when the lab is not installed."""
@@ -56,6 +59,7 @@ class Typed:
             self.postgres,
             self.one_way_ms,
             self.jitter_ms,
+            self.dns_trigger,
         )
 
     def words(self) -> list[str]:

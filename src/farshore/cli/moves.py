@@ -6,14 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
-from farshore.cli.output import err, out
+from farshore.cli.output import JsonLines, err, out
 from farshore.core.authority import Authority, Event, Phase
 from farshore.core.errors import FarshoreError
 from farshore.operate import moves
 from farshore.requester import Build, Requester
 from farshore.workshop import Workshop
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
+Json = JsonLines
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and change nothing.")]
 Ticket = Annotated[str | None, typer.Option("--ticket", help="A ticket's number, kept in the journal.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why, in your own words, kept in the journal.")]

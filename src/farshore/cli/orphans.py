@@ -1,10 +1,6 @@
 """farshore orphans: what the lost region had committed and the survivor never saw."""
 
-from typing import Annotated
-
-import typer
-
-from farshore.cli.output import reported, show
+from farshore.cli.output import Json, reported, show
 from farshore.operate import orphans as operate
 from farshore.settings import from_environment
 from farshore.workshop import Workshop
@@ -12,7 +8,7 @@ from farshore.workshop import Workshop
 _SHOWN = 50
 
 
-def orphans(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def orphans(*, as_json: Json = False) -> None:
     """List the transactions of the lost region's saved volume that never reached the survivor."""
     with reported():
         show(operate.orphans(Workshop(from_environment())), as_json=as_json, words=_words)

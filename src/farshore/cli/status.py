@@ -2,11 +2,10 @@
 
 import datetime as dt
 from collections.abc import Iterator
-from typing import Annotated
 
 import typer
 
-from farshore.cli.output import reported, show
+from farshore.cli.output import Json, reported, show
 from farshore.core.authority import Authority, Phase
 from farshore.core.facts import Endpoints
 from farshore.core.requests import Statement
@@ -16,7 +15,7 @@ from farshore.settings import from_environment
 from farshore.workshop import Workshop
 
 
-def status(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def status(*, as_json: Json = False) -> None:
     """Show who may write, what is wrong, what to do next and by which command.
 
     Exit 0 when somebody may write and nothing is wrong, 1 when something is wrong, 3 when it is not known.

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from farshore.cli.output import finish, reported
+from farshore.cli.output import Json, finish, reported
 from farshore.operate import verify as operate
 from farshore.settings import from_environment
 from farshore.workshop import Workshop
@@ -15,7 +15,7 @@ def verify(
     publish: Annotated[
         bool, typer.Option("--publish/--no-publish", help="Send one message to each alert topic.")
     ] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Check that the deployment works. Exit 1 when anything fails, 3 when something could not be seen."""
     with reported():

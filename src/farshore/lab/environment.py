@@ -66,6 +66,7 @@ def deployment(lab: "Lab") -> Deployment:
         "profile": lab.options.profile,
         "mode": "auto",
         "recordTtlS": str(lab.options.ttl_s),
+        "dnsTrigger": lab.options.dns_trigger,
         "port": str(lab.addresses.pg_port),
         "databaseName": DBNAME,
         "rdsCaFile": str(lab.fleet.ca_file),
@@ -112,6 +113,7 @@ def described(lab: "Lab") -> dict[str, Any]:
         "sslrootcert": str(lab.fleet.ca_file),
         "dns": {view: f"{lab.addresses.view(view)}:{lab.addresses.dns_port}" for view in views},
         "endpoints": endpoints(lab),
+        "function_urls": {"listening": lab.cloud.urls.listed(), "ca": str(lab.cloud.urls.ca_file)},
         "database": {
             "dbname": DBNAME,
             "admin_user": "dbadmin",

@@ -19,6 +19,7 @@ from farshore.lab import control, environment, setup
 from farshore.lab.addresses import Addresses
 from farshore.lab.cloud import cloudwatch, mishaps, rds, route53, service_events, sns
 from farshore.lab.cloud.aurora_metrics import AuroraMetrics
+from farshore.lab.cloud.checkers import Checkers
 from farshore.lab.cloud.gateway import Cloud
 from farshore.lab.cloud.mailbox import Mailbox
 from farshore.lab.cloud.services import SERVICES
@@ -106,7 +107,8 @@ class Lab:
     def _assemble_cloud(self) -> None:
         closing, cadence = self._closing, self.options.cadence
         self.alarms = cloudwatch.AlarmEvaluator(cadence, lost=self.links.lost)
-        self.health = HealthEvaluator(self.alarms.stream, cadence)
+        checkers = Checkers(self._function_url, cadence, self.links.lost)
+        self.health = HealthEvaluator(self.alarms.stream, cadence, checkers=checkers)
         self.zones = Zones(self.health, self.fleet.resolve)
         self.mail = Mailbox(self.directory.path / "mailbox")
         deliveries = sns.Deliveries(host=self.addresses.runtime, mailbox=self.mail, lost=self.links.lost)
@@ -140,6 +142,9 @@ class Lab:
             self.dns[view] = DnsServer(address, view, self.zones.answer, self._silence_of(view))
             closing.callback(self.dns[view].close)
         self.harms = Harms(self)
+
+    def _function_url(self, host: str) -> Address | None:
+        return self.cloud.urls.find(host)
 
     def _silence_of(self, view: str) -> Callable[[], bool]:
         return lambda: self.links.lost(view)

@@ -1,13 +1,15 @@
 """Lambda handler behind a public URL: says whether authority is at home, and nothing else, to Route 53's checkers.
 
 `/home` answers 200 while authority is at home, `/away` while it is in the standby region; otherwise 503, and 503 to
-both when the table cannot be read with strong consistency. The answer has no body. Nothing is remembered between two
-questions: a frozen environment would answer with old news.
+both when the table cannot be read with strong consistency. Whatever else is asked is not found, and not looked up. The
+answer has no body. Nothing is remembered between two questions: a frozen environment would answer with old news.
+https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html (the event and the answer)
 https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/dns-failover-determining-health-of-endpoints.html
 """
 
 import functools
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from farshore.aws.clients import client
@@ -20,14 +22,20 @@ from farshore.ports import Journal
 
 READ_MS = 1200
 """Route 53 waits two seconds for an answer once it is connected."""
+PATHS = ("/home", "/away")
 YES, NO, UNHEARD_OF = 200, 503, 404
 
 
 def answer(path: str, *, is_home: bool | None) -> int:
-    """The status for a path; `is_home` None: nobody knows."""
-    if path not in ("/home", "/away"):
-        return UNHEARD_OF
+    """The status for one of PATHS; `is_home` None: nobody knows."""
     return YES if is_home is (path == "/home") else NO
+
+
+def asked(event: Mapping[str, Any]) -> str | None:
+    """The path of a checker's question; None: no checker asks that."""
+    http = event.get("requestContext", {}).get("http", {})
+    path = event.get("rawPath")
+    return path if http.get("method") == "GET" and path in PATHS else None
 
 
 def is_home(journal: Journal, home_region: str) -> bool | None:
@@ -52,5 +60,8 @@ def _journal() -> tuple[DynamoJournal, Names]:
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, int]:
+    path = asked(event)
+    if path is None:
+        return {"statusCode": UNHEARD_OF}
     journal, names = _journal()
-    return {"statusCode": answer(str(event.get("rawPath")), is_home=is_home(journal, names.home_region))}
+    return {"statusCode": answer(path, is_home=is_home(journal, names.home_region))}

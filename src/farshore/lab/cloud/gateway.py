@@ -16,6 +16,7 @@ from moto.core.base_backend import BackendDict
 
 from farshore.lab.cloud import dynamodb, events, lambdas, secrets, ssm
 from farshore.lab.cloud.dispatch import Call, Dispatcher
+from farshore.lab.cloud.function_urls import FunctionUrls
 from farshore.lab.cloud.iam import Authorizer
 from farshore.lab.cloud.mishaps import Calls
 from farshore.lab.cloud.refusals import not_in_the_lab, refusal
@@ -78,6 +79,8 @@ class Cloud:
             extra_environment=extra_environment,
         )
         self.schedules = events.Schedules(self.lambdas, links)
+        hosts = {region: addresses.view(region) for region in names.regions}
+        self.urls = FunctionUrls(self.lambdas, links, hosts, root / "function-urls")
         self.automations = ssm.Automations(lambda region: f"http://{self.endpoint(region)}", links)
 
     def endpoint(self, view: str) -> Address:
@@ -112,6 +115,7 @@ class Cloud:
         for gateway in self._gateways.values():
             gateway.close()
         self._gateways.clear()
+        self.urls.close()
         self.automations.close()
         self.schedules.close()
         self.lambdas.close()

@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/Route53/latest/APIReference/API_HealthCheckConfig.ht
 https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/health-checks-how-route-53-chooses-records.html
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
@@ -14,6 +14,9 @@ from farshore.lab.cloud.alarm_rules import State
 
 CALCULATED = "CALCULATED"
 CLOUDWATCH_METRIC = "CLOUDWATCH_METRIC"
+HTTPS = "HTTPS"
+HEALTHY_ABOVE_PERCENT = 18
+"""Of the checkers: more of them must call an endpoint healthy."""
 
 Stream = Callable[[str, str], State]
 """What an alarm's data stream says, by region and alarm name."""
@@ -28,8 +31,18 @@ class Insufficient(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What checkers ask, how often, and how many answers in a row change a checker's mind."""
+
+    host: str
+    path: str = "/"
+    interval_s: int = 30
+    failures: int = 3
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
-    """One health check of the two kinds the lab evaluates."""
+    """One health check of the three kinds the lab evaluates."""
 
     kind: str
     inverted: bool = False
@@ -38,6 +51,7 @@ class Check:
     insufficient: Insufficient = Insufficient.LAST_KNOWN
     children: tuple[str, ...] = ()
     threshold: int = 0
+    endpoint: Endpoint | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +80,52 @@ class Health:
 NOTHING_KNOWN = Health({}, {})
 
 
-def evaluate(checks: Mapping[str, Check], stream: Stream, before: Health = NOTHING_KNOWN) -> Health:
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """One checker's of one endpoint; None until enough answers were alike. `streak`: how many in a row were `last`."""
+
+    healthy: bool | None = None
+    last: bool = False
+    streak: int = 0
+
+
+def heard(before: Opinion, passed: bool, failures: int) -> Opinion:
+    """`failures` answers in a row change a checker's mind, in either direction."""
+    streak = before.streak + 1 if passed is before.last and before.streak else 1
+    return Opinion(passed if streak >= failures else before.healthy, passed, streak)
+
+
+def aggregate(opinions: Iterable[Opinion]) -> Verdict:
+    """What Route 53 makes of all checkers' opinions; without any it takes the endpoint for healthy."""
+    known = [opinion.healthy for opinion in opinions if opinion.healthy is not None]
+    if not known:
+        return Verdict(True, "no checker knows yet, so considered healthy")
+    well = sum(known)
+    why = f"{well} of {len(known)} checkers report the endpoint healthy"
+    return Verdict(100 * well > HEALTHY_ABOVE_PERCENT * len(known), why)
+
+
+Endpoints = Callable[[str], Verdict]
+"""What the checkers make of a health check's endpoint."""
+
+
+def _unasked(_check: str) -> Verdict:
+    return aggregate(())
+
+
+def evaluate(
+    checks: Mapping[str, Check],
+    stream: Stream,
+    before: Health = NOTHING_KNOWN,
+    endpoints: Endpoints = _unasked,
+) -> Health:
     """Evaluate all checks at one instant; CALCULATED ones see the others' new verdicts."""
     known = {name: value for name, value in before.known.items() if name in checks}
     verdicts: dict[str, Verdict] = {}
     for name, check in checks.items():
-        if check.kind != CALCULATED:
+        if check.kind == HTTPS:
+            verdicts[name] = _finish(check, endpoints(name))
+        elif check.kind != CALCULATED:
             verdicts[name] = _finish(check, _monitor(name, check, stream, known))
     monitored = dict(verdicts)
     for name, check in checks.items():

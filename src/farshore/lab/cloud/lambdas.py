@@ -257,6 +257,16 @@ class LabLambda(LambdaResponse):
             _dead_letters[self.backend.get_function(wanted["FunctionName"])] = target
         return answer
 
+    def create_function_url_config(self) -> TYPE_RESPONSE:
+        wanted = self.json_body
+        if (
+            wanted.get("AuthType") != "NONE"
+            or wanted.get("Cors")
+            or wanted.get("InvokeMode", "BUFFERED") != "BUFFERED"
+        ):
+            raise NotInTheLabError("function URLs are buffered, without authentication and without CORS.")
+        return super().create_function_url_config()
+
     def put_function_event_invoke_config(self) -> Any:
         if any(self.json_body.get("DestinationConfig", {}).values()):
             raise NotInTheLabError("DestinationConfig would have no effect.")

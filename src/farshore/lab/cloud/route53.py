@@ -14,13 +14,14 @@ from moto.route53.exceptions import InvalidInput, NoSuchHealthCheck, Route53Clie
 from moto.route53.models import RecordSet
 from moto.route53.responses import Route53
 
-from farshore.lab.cloud.health import CALCULATED, CLOUDWATCH_METRIC, Insufficient
+from farshore.lab.cloud.health import CALCULATED, CLOUDWATCH_METRIC, HTTPS, Insufficient
 from farshore.lab.cloud.zones import HealthEvaluator, Zones, plain
 from farshore.lab.ports import OUTSIDE
 
 __all__ = ["HealthEvaluator", "LabRoute53", "StoredCheck", "Zones", "install"]
 
 _CHILDREN_MAX = 255
+_FAILURES_MAX = 10
 _NOT_IN_THE_LAB = (
     "Weight",
     "Region",
@@ -101,13 +102,19 @@ class LabRoute53(Route53):
         return ActionResult({"HealthCheck": check})
 
     def get_health_check_status(self) -> ActionResult:
-        """AWS does not offer this for CALCULATED checks; the lab does, since its operators have no console."""
+        """What each checker of an endpoint saw last, before inversion; of other checks the verdict.
+
+        AWS does not offer this for CALCULATED checks; the lab does, since its operators have no console.
+        """
         check_id = self._get_param("HealthCheckId")
         self.backend.get_health_check(check_id)
-        verdict = self.health.health.verdicts[check_id]
-        status = f"{'Success' if verdict.healthy else 'Failure'}: {verdict.why}"
-        observation = {"Region": "us-east-1", "StatusReport": {"Status": status, "CheckedTime": utcnow()}}
-        return ActionResult({"HealthCheckObservations": [observation]})
+        reports = self.health.checkers.reports(check_id)
+        if not reports:
+            verdict = self.health.health.verdicts[check_id]
+            status = f"{'Success' if verdict.healthy else 'Failure'}: {verdict.why}"
+            return ActionResult({"HealthCheckObservations": [_observed("us-east-1", status)]})
+        seen = [_observed(report.region, report.words) for report in reports]
+        return ActionResult({"HealthCheckObservations": seen})
 
     def change_resource_record_sets(self) -> ActionResult:
         for change in self._get_param("ChangeBatch.Changes"):
@@ -177,13 +184,38 @@ class LabRoute53(Route53):
                     raise InvalidInput("a child health check does not exist")
                 if any(known[child].type_ == CALCULATED for child in children):
                     raise InvalidInput("a CALCULATED health check cannot have CALCULATED children")
+            case "HTTPS":
+                _refuse_endpoint(config)
             case kind:
                 raise InvalidInput(
-                    f"{kind} health checks are not in the lab: CLOUDWATCH_METRIC and CALCULATED are"
+                    f"{kind} health checks are not in the lab: CLOUDWATCH_METRIC, CALCULATED and HTTPS are"
                 )
 
 
+def _refuse_endpoint(config: dict[str, Any]) -> None:
+    """What AWS refuses of an endpoint, and what the lab's checkers do not do."""
+    unheard = [name for name in ("IPAddress", "Regions", "MeasureLatency") if config.get(name)]
+    if unheard or not config.get("FullyQualifiedDomainName"):
+        raise InvalidInput(
+            f"{unheard or 'an endpoint without a name'}: the lab's checkers ask a name, by HTTPS"
+        )
+    if int(config["RequestInterval"]) not in (10, 30):
+        raise InvalidInput("RequestInterval is 10 or 30")
+    if not 1 <= int(config["FailureThreshold"]) <= _FAILURES_MAX:
+        raise InvalidInput(f"FailureThreshold is 1 to {_FAILURES_MAX}")
+    if not str(config["ResourcePath"]).startswith("/"):
+        raise InvalidInput("ResourcePath begins with /")
+
+
+def _observed(region: str, status: str) -> dict[str, Any]:
+    return {"Region": region, "StatusReport": {"Status": status, "CheckedTime": utcnow()}}
+
+
 _UPDATABLE = (
+    "FullyQualifiedDomainName",
+    "ResourcePath",
+    "Port",
+    "FailureThreshold",
     "Inverted",
     "Disabled",
     "HealthThreshold",
@@ -199,6 +231,10 @@ def _with_defaults(config: dict[str, Any]) -> None:
     config.setdefault("Disabled", False)
     if config["Type"] == CLOUDWATCH_METRIC:
         config.setdefault("InsufficientDataHealthStatus", Insufficient.LAST_KNOWN.value)
+    if config["Type"] == HTTPS:
+        endpoint = {"Port": 443, "ResourcePath": "/", "RequestInterval": 30, "FailureThreshold": 3}
+        for name, value in {**endpoint, "EnableSNI": True}.items():
+            config.setdefault(name, value)
 
 
 def _location(check_id: str) -> str:

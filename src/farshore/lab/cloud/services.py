@@ -100,10 +100,11 @@ _LAMBDA = Service(
             "CreateFunction GetFunction GetFunctionConfiguration ListFunctions UpdateFunctionCode"
             " UpdateFunctionConfiguration DeleteFunction Invoke PutFunctionConcurrency"
             " GetFunctionConcurrency DeleteFunctionConcurrency PutFunctionEventInvokeConfig"
-            " GetFunctionEventInvokeConfig DeleteFunctionEventInvokeConfig",
+            " GetFunctionEventInvokeConfig DeleteFunctionEventInvokeConfig"
+            " CreateFunctionUrlConfig GetFunctionUrlConfig DeleteFunctionUrlConfig",
         ),
         _stored(
-            "kept as given; a function's resource policy is not enforced",
+            "kept as given; a function's resource policy is enforced for its URL only",
             "AddPermission GetPolicy RemovePermission TagResource UntagResource ListTags"
             " ListVersionsByFunction",
         ),
@@ -150,7 +151,7 @@ _ROUTE53 = Service(
     "route53",
     (
         _real(
-            "health checks are evaluated and the zone is served over DNS",
+            "alarms and HTTPS endpoints are checked, and the zone is served over DNS",
             "CreateHostedZone GetHostedZone ListHostedZones ListHostedZonesByName DeleteHostedZone"
             " ChangeResourceRecordSets ListResourceRecordSets GetChange CreateHealthCheck GetHealthCheck"
             " GetHealthCheckStatus ListHealthChecks UpdateHealthCheck DeleteHealthCheck TestDNSAnswer",

@@ -2,6 +2,7 @@
 
 import select
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -60,7 +61,8 @@ class Silence(Exception):  # noqa: N818 - not an error: the network swallowed th
 class HttpServer:
     """Serve one address with `respond` until `close`; every open connection ends with it.
 
-    Port 0 takes a free one. A connection on which nothing was asked for `idle_s` is closed; None keeps it.
+    Port 0 takes a free one. A connection on which nothing was asked for `idle_s` is closed; None keeps it. With a
+    `context` it speaks TLS.
     """
 
     def __init__(
@@ -70,8 +72,9 @@ class HttpServer:
         name: str,
         *,
         idle_s: float | None = IDLE_MAX_S,
+        context: ssl.SSLContext | None = None,
     ) -> None:
-        self._server = _Server((address.host, address.port), respond, idle_s)
+        self._server = _Server((address.host, address.port), respond, idle_s, context)
         host, port = self._server.server_address[:2]
         self.address = Address(str(host), port)
         self._thread = threading.Thread(
@@ -93,14 +96,26 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def __init__(
-        self, address: tuple[str, int], respond: Callable[[HttpRequest], Answer], idle_s: float | None
+        self,
+        address: tuple[str, int],
+        respond: Callable[[HttpRequest], Answer],
+        idle_s: float | None,
+        context: ssl.SSLContext | None,
     ) -> None:
         self.respond = respond
+        self._context = context
         self.idle_s = idle_s
         self.closing = threading.Event()
         self._open: set[socket.socket] = set()
         self._open_lock = threading.Lock()
         super().__init__(address, _Handler)
+
+    def get_request(self) -> tuple[Any, Any]:
+        """The handshake is left to the connection's own thread."""
+        connection, client = super().get_request()
+        if self._context is None:
+            return connection, client
+        return self._context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False), client
 
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._open_lock:

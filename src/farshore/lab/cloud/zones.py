@@ -10,9 +10,12 @@ from typing import Any
 
 from moto.route53.models import FakeZone, RecordSet, route53_backends
 
+from farshore.lab.cloud.checkers import Checkers
 from farshore.lab.cloud.health import (
+    HTTPS,
     NOTHING_KNOWN,
     Check,
+    Endpoint,
     Health,
     Insufficient,
     Stream,
@@ -24,7 +27,7 @@ from farshore.lab.dns import Answer, Record
 _log = logging.getLogger(__name__)
 
 EVALUATION_INTERVAL_S = 10.0
-"""AWS publishes none for checks on alarms; 10 s is its fast interval for endpoints."""
+"""AWS publishes none for checks on alarms; 10 s is its fast interval for endpoints. News of endpoints come at once."""
 
 _CNAME_CHAIN_MAX = 8
 
@@ -36,9 +39,16 @@ class HealthEvaluator:
     """Evaluates every health check `cadence` times as often as AWS would; any thread may ask."""
 
     def __init__(
-        self, stream: Stream, cadence: int = 1, on_change: Callable[[str, bool, str], None] | None = None
+        self,
+        stream: Stream,
+        cadence: int = 1,
+        on_change: Callable[[str, bool, str], None] | None = None,
+        checkers: Checkers | None = None,
     ) -> None:
-        """`stream` is `AlarmEvaluator.stream`; `on_change` hears check id, new health and the reason."""
+        """`stream` is `AlarmEvaluator.stream`; `on_change` hears check id, new health and the reason; `checkers` ask
+        endpoints, of which there are none by default."""
+        self.checkers = checkers if checkers is not None else Checkers(lambda _host: None, cadence)
+        self.checkers.on_change = self.tick
         self._stream, self._interval_s, self._on_change = stream, EVALUATION_INTERVAL_S / cadence, on_change
         self._lock = threading.Lock()
         self._health = NOTHING_KNOWN
@@ -50,6 +60,7 @@ class HealthEvaluator:
 
     def close(self) -> None:
         self._stop.set()
+        self.checkers.close()
         if self._thread.is_alive():
             self._thread.join(5)
 
@@ -61,8 +72,10 @@ class HealthEvaluator:
     def tick(self) -> Health:
         """Evaluate now, and say what changed."""
         with self._lock:
-            before, self._health = self._health, evaluate(_checks(), self._stream, self._health)
-            after = self._health
+            checks = _checks()
+            self.checkers.follow({name: check.endpoint for name, check in checks.items() if check.endpoint})
+            before = self._health
+            after = self._health = evaluate(checks, self._stream, before, self.checkers.verdict)
         for name, verdict in after.verdicts.items():
             known = before.verdicts.get(name)
             if self._on_change is not None and (known is None or known.healthy != verdict.healthy):
@@ -157,6 +170,16 @@ def _check(config: dict[str, Any]) -> Check:
         insufficient=Insufficient(config.get("InsufficientDataHealthStatus") or Insufficient.LAST_KNOWN),
         children=tuple(config.get("ChildHealthChecks") or ()),
         threshold=int(config.get("HealthThreshold") or 0),
+        endpoint=_endpoint(config) if config["Type"] == HTTPS else None,
+    )
+
+
+def _endpoint(config: dict[str, Any]) -> Endpoint:
+    return Endpoint(
+        host=config["FullyQualifiedDomainName"],
+        path=config["ResourcePath"],
+        interval_s=int(config["RequestInterval"]),
+        failures=int(config["FailureThreshold"]),
     )
 
 

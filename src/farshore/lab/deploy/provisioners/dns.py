@@ -57,7 +57,9 @@ def _vpc(inputs: Any, region: str) -> dict[str, str]:
 
 def _check(call: Call) -> Made:
     config = call.given(
-        "type insufficientDataHealthStatus disabled",
+        "type insufficientDataHealthStatus disabled port resourcePath requestInterval failureThreshold",
+        fqdn="FullyQualifiedDomainName",
+        enableSni="EnableSNI",
         invertHealthcheck="Inverted",
         childHealthchecks="ChildHealthChecks",
         childHealthThreshold="HealthThreshold",
@@ -122,7 +124,8 @@ KINDS = {
     ),
     "aws:route53/healthCheck:HealthCheck": Kind(
         "type insufficientDataHealthStatus disabled invertHealthcheck childHealthchecks childHealthThreshold "
-        "cloudwatchAlarmName cloudwatchAlarmRegion referenceName triggers",
+        "cloudwatchAlarmName cloudwatchAlarmRegion referenceName triggers fqdn port resourcePath enableSni "
+        "requestInterval failureThreshold",
         _check,
         _delete_check,
     ),

@@ -58,13 +58,25 @@ def _permission(call: Call) -> Made:
     call.client("lambda").add_permission(
         FunctionName=call.inputs["function"],
         StatementId=identifier,
-        **call.given("action principal sourceArn sourceAccount"),
+        **call.given("action principal sourceArn sourceAccount functionUrlAuthType invokedViaFunctionUrl"),
     )
     return Made(identifier, {"statementId": identifier})
 
 
 def _delete_permission(old: Old) -> None:
     old.client("lambda").remove_permission(FunctionName=old["function"], StatementId=old.id)
+
+
+def _url(call: Call) -> Made:
+    name = call.inputs["functionName"]
+    made = call.client("lambda").create_function_url_config(
+        FunctionName=name, AuthType=call.inputs["authorizationType"]
+    )
+    return Made(name, {"functionUrl": made["FunctionUrl"], "functionArn": made["FunctionArn"]})
+
+
+def _delete_url(old: Old) -> None:
+    old.client("lambda").delete_function_url_config(FunctionName=old["functionName"])
 
 
 def _invoke_config(call: Call) -> Made:
@@ -117,8 +129,11 @@ KINDS = {
         _delete_function,
     ),
     "aws:lambda/permission:Permission": Kind(
-        "statementId function action principal sourceArn sourceAccount", _permission, _delete_permission
+        "statementId function action principal sourceArn sourceAccount functionUrlAuthType invokedViaFunctionUrl",
+        _permission,
+        _delete_permission,
     ),
+    "aws:lambda/functionUrl:FunctionUrl": Kind("functionName authorizationType", _url, _delete_url),
     "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig": Kind(
         "functionName maximumRetryAttempts maximumEventAgeInSeconds destinationConfig",
         _invoke_config,
