@@ -221,6 +221,40 @@ def test_cloudwatch_is_compared_with_what_the_writer_said_in_that_minute(place):
     assert place.cycle().lag_state == "ok", "nothing was said in that minute, so nothing is contradicted"
 
 
+def test_the_value_of_before_a_move_is_no_doubt_and_one_of_after_it_is(monkeypatch, place):
+    """The loops of one night: what one has seen of the writer, the next one knows."""
+    place.writer.said, place.other.said = (False, None), (True, [[HOME, 40, 100]])
+    place.cycle()
+    place.clock.ms += 600_000
+    place.metric = Metric(40, 20_000, 1, 1, 0)
+    place.writer.said, place.other.said = (True, [[STANDBY, 40, 100]]), (False, None)
+    moved_at = place.clock.now().wall_ms
+    assert place.cycle().lag_doubts == ()
+    assert place.table.sightings[-1].lag_writer == (HOME, moved_at)
+    place.writer.said = None
+    place.cycle()
+    successor = Place(monkeypatch, place.clock, place.table)
+    successor.metric = place.metric
+    assert successor.cycle().lag_writer == (HOME, moved_at)
+    place.clock.ms += 100_000
+    assert successor.cycle().lag_doubts == ()
+    place.clock.ms += 100_000
+    (doubt,) = successor.cycle().lag_doubts
+    assert "yet has a value" in doubt
+
+
+def test_a_loop_that_saw_the_move_before_it_could_read_the_table_keeps_the_earlier_word(monkeypatch, place):
+    place.cycle()
+    since = place.table.sightings[-1].lag_writer
+    place.clock.ms += 60_000
+    successor = Place(monkeypatch, place.clock, place.table)
+    place.table.dead = True
+    with pytest.raises(UnknownOutcomeError):
+        successor.cycle()
+    place.table.dead = False
+    assert successor.cycle().lag_writer == since
+
+
 def known(lag_ms, *qualities):
     readings = tuple(Reading("database", quality, "why", lag_ms) for quality in qualities)
     return Verdict(State.OK if lag_ms is not None else State.UNKNOWN, lag_ms, "why", readings)

@@ -5,7 +5,7 @@ or dead delays none of the others, and never an observation.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from farshore.core.errors import UnknownOutcomeError
 from farshore.core.facts import Endpoints, Now
@@ -50,12 +50,16 @@ NOWHERE = Outlets()
 
 @dataclass(slots=True)
 class _Lasting:
-    """The lag's state, since when it has been so, and what people were last told; None: not yet read in the table."""
+    """The lag's state, since when it has been so, and what people were last told; None: not yet read in the table.
+
+    `writer`: the region that writes and the Unix ms at which it was first seen to; kept while nobody can be seen to.
+    """
 
     state: State = State.OK
     since_ms: int = 0
     told: State | None = None
     minutes: tuple[Minute, ...] = field(default_factory=tuple)
+    writer: tuple[str, int] | None = None
 
 
 class Monitor:
@@ -149,6 +153,9 @@ class Monitor:
             return
         self._lasting.told = State(before.lag_told or State.OK) if before else State.OK
         self._lasting.minutes = (*(before.lag_minutes if before else ()), *self._lasting.minutes)
+        own, theirs = self._lasting.writer, before.lag_writer if before else None
+        if theirs is not None and (own is None or own[0] == theirs[0]):
+            self._lasting.writer = theirs
 
     def _verdict(self, now: Now) -> Verdict | None:
         """None while a monitor that has just started has not heard enough to call anything unknown."""
@@ -174,7 +181,16 @@ class Monitor:
         }
         metric = self._outlets.metric()
         recent = None if metric.minute is None else around(self._lasting.minutes, metric.minute)
-        return Seen(self._region, words, metric, recent)
+        seen = Seen(self._region, words, metric, recent)
+        return replace(seen, writer_for_ms=self._writer_for_ms(seen.writer))
+
+    def _writer_for_ms(self, writer: str | None) -> int | None:
+        now_ms, before = self._clock.now().wall_ms, self._lasting.writer
+        if writer is None:
+            return None
+        if before is None or before[0] != writer:
+            self._lasting.writer = before = (writer, now_ms)
+        return max(0, now_ms - before[1])
 
     def _publish(self, verdict: Verdict, now: Now) -> None:
         if self._published_ms is None or now.mono_ms - self._published_ms >= self._profile.metric_ms:
@@ -207,6 +223,7 @@ class Monitor:
             lag_doubts=verdict.doubts if verdict else (),
             lag_told=self._lasting.told or "",
             lag_minutes=self._lasting.minutes,
+            lag_writer=self._lasting.writer,
             took_ms=self._took_ms,
         )
 

@@ -20,7 +20,8 @@ class Sighting:
 
     `lag_state` and `lag_why`: the verdict of `core.lag` on the readings; `lag_doubts`: those that should be known and
     are not; `lag_told`: the state that people were last told of; `lag_minutes`: the least and the most lag of each of
-    the last minutes, as Unix minute, ms, ms; `took_ms`: how long the monitor's cycle before this one took.
+    the last minutes, as Unix minute, ms, ms; `lag_writer`: the region that writes, by the databases, and since when it
+    has, in Unix ms; `took_ms`: how long the monitor's cycle before this one took.
     """
 
     region: str
@@ -33,6 +34,7 @@ class Sighting:
     lag_doubts: Sequence[str] = ()
     lag_told: str = ""
     lag_minutes: Sequence[tuple[int, int, int]] = ()
+    lag_writer: tuple[str, int] | None = None
     took_ms: int = 0
 
 

@@ -268,6 +268,46 @@ def test_the_verdict(me, words, told, recent, state, lag_ms, database, cloudwatc
     assert len(verdict.doubts) == sum(Quality(q).is_doubt for q in (database, cloudwatch))
 
 
+MOVES = [
+    # me; for how long the other one (or me) has written; the metric's age, None without a value; what it is worth
+    ("a value of the minute of the move", HOME, 90_000, 20_000, "settling"),
+    ("a value of long before the move", HOME, 1000, 250_000, "settling"),
+    ("Aurora's last word, a minute late", HOME, 140_000, 20_000, "settling"),
+    ("a value of a minute that began after the move", HOME, 140_001, 20_000, "moved"),
+    ("values go on coming after the move", HOME, 600_000, 20_000, "moved"),
+    ("nobody knows since when", HOME, None, 20_000, "moved"),
+    ("the move is long ago", HOME, 600_000, 300_001, "absent"),
+    ("a new secondary without a value", STANDBY, 180_000, None, "settling"),
+    ("a new secondary with a value of its last time", STANDBY, 180_000, 300_001, "settling"),
+    ("a new secondary that has its value", STANDBY, 1000, 20_000, "known"),
+    ("a secondary that never gets its value", STANDBY, 180_001, None, "missing"),
+    ("a secondary whose value stays old", STANDBY, 180_001, 300_001, "stale"),
+    ("a secondary since nobody knows when", STANDBY, None, None, "missing"),
+]
+
+
+@pytest.mark.parametrize(
+    ("me", "writer_for_ms", "age_ms", "cloudwatch"), [pytest.param(*row[1:], id=row[0]) for row in MOVES]
+)
+def test_after_a_move_only_what_contradicts_the_new_roles_is_in_doubt(me, writer_for_ms, age_ms, cloudwatch):
+    told = NONE_HERE if age_ms is None else metric(40, age_ms)
+    verdict = judge(Seen(me, {HOME: writer()}, told, (0, 40), writer_for_ms), LIMITS)
+    assert verdict.readings[1].quality == cloudwatch
+    assert bool(verdict.doubts) == (cloudwatch in ("moved", "missing", "stale"))
+    assert verdict.lag_ms == 40
+
+
+@pytest.mark.parametrize("me", [HOME, STANDBY])
+def test_whatever_settles_is_in_doubt_within_bounds(me):
+    """Minute by minute after a move that leaves each region with what it had: two minutes until values that go on
+    coming are in doubt, three until one that never comes is."""
+    for minute in range(1, 11):
+        writer_for_ms = minute * 60_000
+        told = metric(40, 30_000) if me == HOME else NONE_HERE
+        verdict = judge(Seen(me, {HOME: writer()}, told, (0, 40), writer_for_ms), LIMITS)
+        assert bool(verdict.doubts) == (minute > (2 if me == HOME else 3)), minute
+
+
 words = st.builds(
     Word,
     writes=st.booleans(),

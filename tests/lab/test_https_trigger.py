@@ -10,7 +10,7 @@ from http.client import HTTPResponse
 import pytest
 from running import HOME, STANDBY, RunningLab, murder, unique, wait_for
 from test_route53 import HTTPS_TABLE, KNOWN
-from watching import Voices, answers
+from watching import Voices, answers, sightings
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 REGIONS = (HOME, STANDBY)
@@ -79,6 +79,26 @@ def test_dns_follows_a_move_through_the_endpoints(lab):
     lab.run("switchover", "--to", STANDBY, timeout_s=120)
     wait_for("DNS follows", lambda: answers(lab) == {lab.endpoint(STANDBY)}, HEARD_S)
     assert ask(lab, STANDBY, "GET", "/away")[0] == 200
+
+
+def test_after_the_move_no_reading_of_the_lag_is_in_doubt(lab):
+    """CloudWatch's values of before the move stay fresh for five minutes in true time: longer than this lab lives."""
+    metric = lab.aws("cloudwatch", STANDBY).list_metrics(Namespace="AWS/RDS")["Metrics"]
+    assert metric, "the new writer's region has values of before"
+    wait_for("both monitors know the new writer", lambda: set(_writers(lab).values()) == {STANDBY}, HEARD_S)
+    for _ in range(10):
+        seen = sightings(lab)
+        assert {region: one.lag_doubts for region, one in seen.items()} == dict.fromkeys(REGIONS, ())
+        sequence = {region: one.sequence for region, one in seen.items()}
+        wait_for("another look of each", lambda s=sequence: _went_on(lab, s), HEARD_S)
+
+
+def _writers(lab):
+    return {region: seen.lag_writer[0] for region, seen in sightings(lab).items() if seen.lag_writer}
+
+
+def _went_on(lab, before):
+    return all(seen.sequence != before[region] for region, seen in sightings(lab).items())
 
 
 @pytest.fixture(scope="module")

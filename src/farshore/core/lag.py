@@ -5,8 +5,10 @@ AuroraGlobalDBRPOLag, which exists only in the region that is a secondary now, a
 https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora_global_db_status.html
 https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/Aurora.AuroraMonitoring.Metrics.html
 
-What is missing, stale, moved or contradicted is unknown: never zero, and never healthy. The database's word decides
-the lag; CloudWatch cannot replace it, because its newest value may be of before the loss, but it can contradict it.
+What is missing, stale, moved or contradicted is unknown: never zero, and never healthy. For a while after the writer
+has moved, a region still has what belongs to its role of before, and not yet what belongs to the new one: that is
+*settling*, and no doubt. The database's word decides the lag; CloudWatch cannot replace it, because its newest value
+may be of before the loss, but it can contradict it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,11 +25,13 @@ class State(StrEnum):
 
 
 class Quality(StrEnum):
-    """What one reading is worth. ABSENT: it is not there and must not be; PENDING: nobody has been asked yet."""
+    """What one reading is worth. ABSENT: it is not there and must not be; PENDING: nobody has been asked yet; SETTLING:
+    it is of the roles of before, and of the new ones nothing is due yet."""
 
     KNOWN = "known"
     ABSENT = "absent"
     PENDING = "pending"
+    SETTLING = "settling"
     MISSING = "missing"
     STALE = "stale"
     MOVED = "moved"
@@ -35,7 +39,7 @@ class Quality(StrEnum):
 
     @property
     def is_doubt(self) -> bool:
-        return self not in (Quality.KNOWN, Quality.ABSENT, Quality.PENDING)
+        return self not in (Quality.KNOWN, Quality.ABSENT, Quality.PENDING, Quality.SETTLING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +76,17 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Milliseconds. Two readings contradict each other when they are further apart than `alert_ms`."""
+    """Milliseconds. Two readings contradict each other when they are further apart than `alert_ms`. `settling_ms`: how
+    long after a move a new secondary may be without its first value."""
 
     alert_ms: int = 5000
     status_stale_ms: int = 30_000
     metric_stale_ms: int = 300_000
+    settling_ms: int = 180_000
 
 
 LIMITS = Limits()
+_MINUTE_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +94,20 @@ class Seen:
     """All that a monitor of region `me` has. `words`: of the regions whose writer endpoint has answered lately.
 
     `recent`: the least and the most that the database said over the time in which CloudWatch's value may have arisen.
+    `writer_for_ms`: for how long the region that writes now has been the one that writes; None: nobody knows.
     """
 
     me: str
     words: Mapping[str, Word] = field(default_factory=dict)
     metric: Metric = Metric()
     recent: tuple[int, int] | None = None
+    writer_for_ms: int | None = None
+
+    @property
+    def writer(self) -> str | None:
+        """The one region that says it writes; None when there is none, or more than one."""
+        writers = [region for region, word in self.words.items() if word.writes]
+        return writers[0] if len(writers) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,30 +171,41 @@ def _database(seen: Seen, limits: Limits) -> Reading:
 
 
 def _metric(seen: Seen, limits: Limits) -> Reading:
-    def reading(quality: Quality, why: str, lag_ms: int | None = None) -> Reading:
-        return Reading("cloudwatch", quality, why, lag_ms)
-
     metric = seen.metric
-    writers = [region for region, word in seen.words.items() if word.writes]
     if metric.answered_ms is None or metric.answered_ms > limits.metric_stale_ms:
         since_ms = metric.answered_ms if metric.answered_ms is not None else metric.asked_ms
         if metric.answered_ms is None and (since_ms is None or since_ms <= limits.status_stale_ms):
-            return reading(Quality.PENDING, "not asked yet, or no answer yet")
-        return reading(Quality.MISSING, f"no answer for {_s(since_ms or 0)}")
-    is_fresh = metric.age_ms is not None and metric.age_ms <= limits.metric_stale_ms
-    if writers == [seen.me]:
-        if is_fresh:
-            return reading(
-                Quality.MOVED, f"{seen.me} writes, yet has a value of {_s(metric.age_ms or 0)} ago"
-            )
-        return reading(Quality.ABSENT, f"{seen.me} writes, so there is none")
-    if metric.lag_ms is None or metric.age_ms is None:
-        if len(writers) != 1:
-            return reading(Quality.ABSENT, "none, and nobody knows whether there should be")
-        return reading(Quality.MISSING, f"{seen.me} is a secondary, yet has no value")
-    if not is_fresh:
-        return reading(Quality.STALE, f"the newest value is {_s(metric.age_ms)} old")
-    return reading(Quality.KNOWN, f"{metric.lag_ms} ms, {_s(metric.age_ms)} ago", metric.lag_ms)
+            return _cloudwatch(Quality.PENDING, "not asked yet, or no answer yet")
+        return _cloudwatch(Quality.MISSING, f"no answer for {_s(since_ms or 0)}")
+    if metric.age_ms is None or metric.lag_ms is None or metric.age_ms > limits.metric_stale_ms:
+        return _without_fresh_value(seen, limits)
+    if seen.writer != seen.me:
+        return _cloudwatch(Quality.KNOWN, f"{metric.lag_ms} ms, {_s(metric.age_ms)} ago", metric.lag_ms)
+    if _is_of_before(seen, metric.age_ms):
+        return _cloudwatch(Quality.SETTLING, f"the newest value is of before {seen.me} wrote")
+    return _cloudwatch(Quality.MOVED, f"{seen.me} writes, yet has a value of {_s(metric.age_ms)} ago")
+
+
+def _without_fresh_value(seen: Seen, limits: Limits) -> Reading:
+    metric = seen.metric
+    if seen.writer == seen.me:
+        return _cloudwatch(Quality.ABSENT, f"{seen.me} writes, so there is none")
+    if seen.writer_for_ms is not None and seen.writer_for_ms <= limits.settling_ms:
+        return _cloudwatch(Quality.SETTLING, f"{seen.me} has just become a secondary, and has no value yet")
+    if metric.lag_ms is not None and metric.age_ms is not None:
+        return _cloudwatch(Quality.STALE, f"the newest value is {_s(metric.age_ms)} old")
+    if seen.writer is None:
+        return _cloudwatch(Quality.ABSENT, "none, and nobody knows whether there should be")
+    return _cloudwatch(Quality.MISSING, f"{seen.me} is a secondary, yet has no value")
+
+
+def _cloudwatch(quality: Quality, why: str, lag_ms: int | None = None) -> Reading:
+    return Reading("cloudwatch", quality, why, lag_ms)
+
+
+def _is_of_before(seen: Seen, age_ms: int) -> bool:
+    """Whether a value's minute had begun when the writer moved; one minute more, for clocks and Aurora's last word."""
+    return seen.writer_for_ms is not None and seen.writer_for_ms <= age_ms + 2 * _MINUTE_MS
 
 
 def _compared(metric: Reading, seen: Seen, limits: Limits) -> Reading:
