@@ -21,6 +21,7 @@ class RegionEndpoints:
 class Settings:
     """`nameserver` (host:port) replaces the system's resolver where that one cannot see the private zone.
 
+    `zone_id`: the private zone, for who may not list zones; the stack's output `zoneId`.
     `lag_alert_ms`: the replication lag above which people are told.
     `two_person` puts a failover that a person wants before a second one.
     """
@@ -36,6 +37,7 @@ class Settings:
     nameserver: str | None
     lag_alert_ms: int = 5000
     two_person: bool = False
+    zone_id: str | None = None
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -60,6 +62,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         sslrootcert=_needed(environ, "FARSHORE_SSLROOTCERT"),
         nameserver=environ.get("FARSHORE_NAMESERVER") or None,
         two_person=_one_of(environ, "FARSHORE_TWO_PERSON", ("no", "yes"), "no") == "yes",
+        zone_id=environ.get("FARSHORE_ZONE_ID") or None,
         lag_alert_ms=_lag_alert(environ.get("FARSHORE_LAG_ALERT_MS", "5000")),
     )
 

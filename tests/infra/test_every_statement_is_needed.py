@@ -275,7 +275,7 @@ CALLS = [
         OPERATIONS,
         "route53:UpdateHealthCheck",
         (CHECK,),
-        (DEPLOY, "aws route53 update-health-check --disabled"),
+        (DEPLOY, "aws route53 update-health-check --inverted"),
     ),
     Call(
         OPERATIONS,

@@ -260,16 +260,35 @@ def _all(ears, where):
     return [document for one in ears.values() for document in one.heard[where]]
 
 
-def test_the_screen_ends_by_itself_when_told_to(lab):
+def as_operator(lab):
+    """The environment of a terminal that has assumed the operations role."""
+    env = lab.info["env"][OUTSIDE]
+    account = lab.aws("sts", STANDBY, OUTSIDE).get_caller_identity()["Account"]
+    keys = lab.aws("sts", STANDBY, OUTSIDE).assume_role(
+        RoleArn=f"arn:aws:iam::{account}:role/{lab.names.operations_role}",
+        RoleSessionName="op",
+        ExternalId=lab.names.external_id,
+    )["Credentials"]
+    return {
+        **env,
+        "AWS_ACCESS_KEY_ID": keys["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": keys["SecretAccessKey"],
+        "AWS_SESSION_TOKEN": keys["SessionToken"],
+    }
+
+
+def test_the_operations_role_sees_all_of_the_screen_and_it_ends_by_itself_when_told_to(lab):
     done = subprocess.run(
         [sys.executable, "-m", "farshore", "watch", "--for", "3"],
-        env={**os.environ, **lab.info["env"][OUTSIDE], "COLUMNS": "80"},
+        env={**os.environ, **as_operator(lab), "COLUMNS": "80"},
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    assert "not authorized" not in done.stdout
+    assert "AccessDenied" not in done.stdout
     assert f"{STANDBY} may write" in done.stdout
     assert "secondary healthy" in " ".join(done.stdout.split())
     assert max(len(line.rstrip()) for line in done.stdout.splitlines()) <= 80

@@ -33,6 +33,7 @@ def product_variables(lab: "Lab") -> dict[str, str]:
         "FARSHORE_ENDPOINTS": json.dumps(endpoints(lab)),
         "FARSHORE_PORT": str(lab.addresses.pg_port),
         "FARSHORE_DBNAME": DBNAME,
+        "FARSHORE_ZONE_ID": lab.zone_id,
     }
 
 

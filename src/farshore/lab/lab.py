@@ -49,6 +49,7 @@ class Lab:
     """Assembled by the constructor, filled and started by `boot`; `close` leaves nothing behind."""
 
     master_password: str
+    zone_id = ""
 
     def __init__(self, options: Options, tell: Tell) -> None:
         self.options = options
@@ -179,6 +180,7 @@ class Lab:
 
         deployment = environment.deployment(self)
         done = deployment.up(self.spawn, tell, first_in=self.names.regions)
+        self.zone_id = str(done.outputs["zoneId"])
         self._tell(f"the stack program created {len(done.created)} resources in {done.seconds:.1f} s")
 
     def _await_kept_lease(self, workshop: Workshop) -> None:

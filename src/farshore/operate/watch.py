@@ -158,12 +158,17 @@ class Watcher:
         state = "healthy" if 2 * len(well) > len(seen) else "unhealthy"
         return f"{state} ({len(well)} of {len(seen)} checkers)"
 
-    def _find_checks(self) -> dict[str, str]:
-        names = self._workshop.settings.names
-        zones = self._route53.list_hosted_zones_by_name(DNSName=names.zone)["HostedZones"]
-        zone = next((one["Id"] for one in zones if one["Name"].rstrip(".") == names.zone), None)
+    def _find_zone(self) -> str:
+        """By listing, which the operations role may not: AWS cannot bound that to one zone."""
+        wanted = self._workshop.settings.names.zone
+        zones = self._route53.list_hosted_zones_by_name(DNSName=wanted)["HostedZones"]
+        zone = next((str(one["Id"]) for one in zones if one["Name"].rstrip(".") == wanted), None)
         if zone is None:
-            raise FarshoreError(f"no zone {names.zone}")
+            raise FarshoreError(f"no zone {wanted}")
+        return zone
+
+    def _find_checks(self) -> dict[str, str]:
+        zone = self._workshop.settings.zone_id or self._find_zone()
         records = self._route53.list_resource_record_sets(HostedZoneId=zone)["ResourceRecordSets"]
         return {
             one["Failover"].lower(): one["HealthCheckId"]
