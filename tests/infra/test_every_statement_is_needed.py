@@ -217,7 +217,7 @@ CALLS = [
         FAILOVER,
         "rds:DescribeGlobalClusters",
         (GLOBAL,),
-        ("src/farshore/operate/moves.py", "workshop.cloud.describe()"),
+        (REQUESTER, "cloud.describe()"),
     ),
     Call(AUTOMATION, "lambda:InvokeFunction", (FAILOVER_FUNCTION,), (RUNBOOKS, '"invokeLambdaFunction"')),
     Call(AUTOMATION, "dynamodb:GetItem", (TABLE,), (RUNBOOKS, '"Api": "GetItem"')),
