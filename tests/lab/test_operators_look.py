@@ -186,10 +186,10 @@ def test_a_cut_between_the_regions_makes_the_lag_unknown(lab):
 
 
 def drained(lab, requester, build):
-    """What status says of a planned move whose keepers stand still from the request on; None when the lease had ended
-    by then, as on a busy computer it may."""
+    """What status says of a planned move while every controller stands still from the request on; None when the lease
+    had ended by then, as on a busy computer it may."""
     requester.record()
-    with stopped(lab.functions("controller", HOME)):
+    with stopped(lab.functions("controller")):
         try:
             requester.submit(build)
         except RefusedError:
