@@ -1,0 +1,257 @@
+"""Whatever comes from outside ends in a value or in the error that is documented for it, never in another one.
+
+Documents are valid ones with a part changed, taken away or added, and now and then anything at all.
+"""
+
+import contextlib
+import copy
+import json
+import struct
+
+import dns.message
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from farshore.aws.documents import JournalDamagedError, decode, encode
+from farshore.aws.opinions import Opinion, opinion_in
+from farshore.core.authority import (
+    Aftermath,
+    Approval,
+    Authority,
+    Basis,
+    Event,
+    Intent,
+    Phase,
+    Plan,
+    PlanKind,
+    Proposal,
+    Quiet,
+)
+from farshore.core.errors import UsageError
+from farshore.core.facts import Endpoints
+from farshore.drill.events import parse_history
+from farshore.drill.ledger import OrphanListError, parse_orphans
+from farshore.infra.config import StackConfig
+from farshore.infra.load import load
+from farshore.lab.dns import Answer, DnsServer
+from farshore.lab.ports import Address
+from farshore.lambdas import authority, failover, loop
+from farshore.ports import Presence, Sighting
+from farshore.settings import Settings, from_environment
+
+FEW = settings(max_examples=150, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+ANYTHING = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+HERE, THERE = "us-east-1", "us-west-2"
+
+
+def places(document, path=()):
+    """The way to each part of a document, itself included."""
+    yield path
+    parts = document.items() if isinstance(document, dict) else enumerate(document)
+    for key, value in parts:
+        if isinstance(value, dict | list):
+            yield from places(value, (*path, key))
+        else:
+            yield (*path, key)
+
+
+@st.composite
+def spoilt(draw, valid):
+    """A valid document with up to three parts changed, dropped or added."""
+    document = copy.deepcopy(valid)
+    for _ in range(draw(st.integers(0, 3))):
+        path = draw(st.sampled_from(sorted(places(document), key=repr)))
+        if not path:
+            return draw(ANYTHING)
+        parent = document
+        for key in path[:-1]:
+            parent = parent[key]
+        what = draw(st.sampled_from(["change", "drop", "add"]))
+        if what == "drop" or (what == "add" and isinstance(parent, list)):
+            del parent[path[-1]]
+        elif what == "add":
+            parent[draw(st.text(max_size=5))] = draw(ANYTHING)
+        else:
+            parent[path[-1]] = draw(ANYTHING)
+        if not document:
+            break
+    return document
+
+
+# --- the authority table ---------------------------------------------------------------------------------------------
+
+EVENT = Event(9, 1, 3, Phase.HELD, HERE, "claim", "lost", "p", 5, "T-1")
+PLAN = Plan("p", PlanKind.FAILOVER, HERE, THERE, "me", "lost", 1, 20, Intent(5, 1, 0, "p"), 2, False, 7, "T")
+PROPOSAL = Proposal(
+    "p", 3, HERE, THERE, Basis.LOST, "me", "why", 1, None, 1, 2, Approval("you", 1, 2, "T-2"), 4
+)
+RECORD = Authority(
+    9, 3, Phase.PROMOTING, None, 4, 5, None, "auto", False, False, PLAN, EVENT, 7, Quiet(3, 1, HERE, 9),
+    PROPOSAL, (Aftermath(2, HERE),),
+)  # fmt: skip
+SIGHTING = Sighting(
+    HERE, "p/1", {HERE: Endpoints(1, None)}, 3, 9, "ok", "why", ("a doubt",), "ok", ((1, 2, 3),), took_ms=7
+)
+PRESENCE = Presence("monitor", HERE, "p", 1, 2)
+ITEMS = {type(one): json.loads(encode(one)) for one in (RECORD, EVENT, SIGHTING, PRESENCE)}
+
+
+@pytest.mark.parametrize("kind", ITEMS)
+def test_an_item_of_the_table(kind):
+    @FEW
+    @given(spoilt(ITEMS[kind]))
+    @example({})
+    @example([])
+    def check(document):
+        try:
+            found = decode(kind, json.dumps(document))
+        except JournalDamagedError:
+            return
+        assert decode(kind, encode(found)) == found
+
+    check()
+    assert decode(kind, json.dumps(ITEMS[kind])) is not None
+
+
+# --- what functions are called with ----------------------------------------------------------------------------------
+
+REQUEST = {"move": "failover", "target": THERE, "ticket": "T-1", "reason": "lost", "accept_loss_ms": 5}
+NEWS = {
+    "source": "aws.rds",
+    "id": "1",
+    "region": HERE,
+    "time": "2026-11-22T10:00:00Z",
+    "detail": {"EventID": "RDS-EVENT-0071", "SourceIdentifier": "c", "Message": "failed over"},
+}
+
+
+@FEW
+@given(spoilt(REQUEST))
+def test_a_request_for_a_move(event):
+    with contextlib.suppress(UsageError):
+        assert isinstance(failover.parse(event, "r"), failover.Request)
+
+
+@FEW
+@given(spoilt(NEWS))
+def test_awss_news(event):
+    if isinstance(event, dict):
+        assert isinstance(opinion_in(event, HERE, 1), Opinion | None)
+    assert loop.starts(event) in (True, False)
+
+
+@FEW
+@given(st.text(), st.none() | st.booleans())
+def test_a_health_checkers_question(path, is_home):
+    assert authority.answer(path, is_home=is_home) in (200, 503, 404)
+
+
+# --- configuration ---------------------------------------------------------------------------------------------------
+
+STACK = {
+    "suffix": "demo",
+    "createdAt": "2026-11-22T17:00:00Z",
+    "homeRegion": HERE,
+    "homeCidr": "10.0.0.0/16",
+    "profile": "aws",
+    "mode": "approve",
+    "instancesPerRegion": "2",
+}
+ENVIRONMENT = {
+    "FARSHORE_SUFFIX": "demo",
+    "AWS_REGION": HERE,
+    "FARSHORE_PROFILE": "fast",
+    "FARSHORE_MODE": "auto",
+    "FARSHORE_PORT": "5432",
+    "FARSHORE_SSLROOTCERT": "/ca.pem",
+    "FARSHORE_TIMINGS": '{"renew_ms": 300}',
+    "FARSHORE_ENDPOINTS": json.dumps(
+        {region: {"writer": f"w.{region}", "reader": f"r.{region}"} for region in (HERE, THERE)}
+    ),
+}
+
+
+@FEW
+@given(spoilt(STACK))
+def test_a_stacks_configuration(given_keys):
+    if not isinstance(given_keys, dict):
+        return
+    with contextlib.suppress(UsageError):
+        assert isinstance(load(given_keys, {}), StackConfig)
+
+
+@FEW
+@given(st.data())
+def test_a_functions_environment(data):
+    changed = dict(ENVIRONMENT)
+    key = data.draw(st.sampled_from(sorted(changed)))
+    timings = ANYTHING.map(json.dumps) | st.dictionaries(
+        st.sampled_from(["renew_ms", "lease_ttl_ms", "drift_ppm", "nonsense"]), ANYTHING, max_size=2
+    ).map(json.dumps)
+    changed[key] = data.draw(st.text(max_size=12) | timings)
+    with contextlib.suppress(UsageError):
+        assert isinstance(from_environment(changed), Settings)
+
+
+# --- reports and histories -------------------------------------------------------------------------------------------
+
+ORPHANS = {
+    "orphans": [
+        {
+            "xid": 7,
+            "committed_at": None,
+            "rows": [{"table": "ledger.transfer", "key": {"id": "k"}, "row": {}, "state": "missing"}],
+        }
+    ],
+    "complete": True,
+    "lost_region": HERE,
+    "epoch": 2,
+    "source": "s",
+}
+LINE = {"type": "return", "op": "k", "t": 5, "outcome": "ok", "tag": "bare", "region": HERE, "epoch": 2}
+
+
+@FEW
+@given(spoilt(ORPHANS))
+def test_a_list_of_orphans(document):
+    with contextlib.suppress(OrphanListError):
+        parse_orphans(document)
+
+
+@FEW
+@given(st.lists(spoilt(LINE).map(json.dumps) | st.text(max_size=20), max_size=4), st.booleans())
+def test_a_clients_history(lines, torn):
+    history = parse_history("c1", "\n".join(lines) + ("" if torn else "\n"))
+    assert history.name == "c1"
+
+
+# --- DNS -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def server():
+    running = DnsServer(Address("127.0.0.1", 0), "outside", lambda _view, _name, _kind: Answer("NXDOMAIN"))
+    yield running
+    running.close()
+
+
+QUERY = dns.message.make_query("db.farshore-x.internal", "A", use_edns=0).to_wire()
+
+
+@FEW
+@given(st.data())
+def test_a_packet_at_the_resolver(server, data):
+    packet = bytearray(data.draw(st.sampled_from([QUERY, b""]) | st.binary(max_size=80)))
+    for _ in range(data.draw(st.integers(0, 4))):
+        if packet:
+            packet[data.draw(st.integers(0, len(packet) - 1))] = data.draw(st.integers(0, 255))
+    reply = server._reply(bytes(packet), over_tcp=data.draw(st.booleans()))
+    if reply is not None:
+        assert reply[:2] == bytes(packet[:2])
+        assert struct.unpack("!H", reply[2:4])[0] & 0x8000, "it says that it is a response"
