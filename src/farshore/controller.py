@@ -97,23 +97,37 @@ class Controller:
 
     def tick(self) -> int:
         """One round; returns how many ms to rest before the next. Raises UnknownOutcomeError without the table."""
-        self._read_if_due()
-        facts = self._observe()
-        may_boot = self._record is None and first_boot.obstacle(facts) is None
-        history = self._world.journal.history() if may_boot else ()
-        step = decide(self._record, facts, self._world.clock.now(), self._profile, self._mode, history)
+        has_looked = self._read_if_due()
+        step, facts = self._decide()
+        if not has_looked and self._leaves_a_region(step):
+            self._read()
+            step, facts = self._decide()
         taken = self._take(step, facts)
         self._publish()
         return rest_ms(self._record, facts, self._profile) if taken else 1
 
+    def _decide(self) -> tuple[Step, Facts]:
+        facts = self._observe()
+        may_boot = self._record is None and first_boot.obstacle(facts) is None
+        history = self._world.journal.history() if may_boot else ()
+        return decide(self._record, facts, self._world.clock.now(), self._profile, self._mode, history), facts
+
+    def _leaves_a_region(self, step: Step) -> bool:
+        """Nobody claims an epoch on what the table said a while ago: the other region may have been heard of since."""
+        record = self._record
+        claims = step.record is not None and step.record.phase is Phase.CLAIMED
+        return claims and record is not None and record.phase is not Phase.CLAIMED
+
     # --- observe -------------------------------------------------------------------------------------------------
 
-    def _read_if_due(self) -> None:
-        """A process that has just written the record knows it; all others read before they decide."""
+    def _read_if_due(self) -> bool:
+        """A process that has just written the record knows it; all others read before they decide. True: it read."""
         now = self._world.clock.now()
         age_ms = None if self._read_at_ms is None else now.mono_ms - self._read_at_ms
-        if self._record is None or age_ms is None or age_ms >= self._known_for_ms(self._record):
+        is_due = self._record is None or age_ms is None or age_ms >= self._known_for_ms(self._record)
+        if is_due:
             self._read()
+        return is_due
 
     def _known_for_ms(self, record: Authority) -> int:
         """How long this process may go on with the record as it knows it: none, unless the next step is its own."""

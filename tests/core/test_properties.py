@@ -1,13 +1,12 @@
 """What holds for all values: clocks and leases, the stamp, lag verdicts, what people ask for, the profile's bounds."""
 
-import json
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from farshore.aws.journal import decode_authority
+from farshore.aws.documents import decode, encode
 from farshore.core import requests
 from farshore.core.authority import (
     PLANNED,
@@ -105,7 +104,7 @@ def records(draw, phases=(Phase.HELD, Phase.DRAINING, Phase.CLAIMED)):
 @few
 @given(records())
 def test_a_record_comes_back_from_the_table_as_it_went(record):
-    assert decode_authority(json.loads(json.dumps(asdict(record)))) == record
+    assert decode(Authority, encode(record)) == record
 
 
 @few

@@ -54,7 +54,7 @@ class WatchedController(Controller):
     def _take(self, step: Step, facts: Facts) -> bool:
         history, process = self.history, self._process
         if step.record is not None:
-            history.judge.decided(process, step.record.version, step.name, facts)
+            history.judge.decided(process, step.record.version, step.name, facts, on_time=not history.held_up)
         history.idle = step.name == "wait"
         if step.name != "wait":
             history.stepped(process, step.name)

@@ -46,9 +46,12 @@ class Judge:
         if world.stale_failovers:
             raise BrokenPromiseError("P5", f"a failover nobody wanted any more: {world.stale_failovers[0]}")
 
-    def decided(self, process: str, version: int, name: str, facts: Facts) -> None:
-        """P4: what a claim rests on, by the truth at this instant; judged when it is written."""
-        if name in ALONE:
+    def decided(self, process: str, version: int, name: str, facts: Facts, *, on_time: bool) -> None:
+        """P4: what a claim rests on, by the truth at this instant; judged when it is written.
+
+        A process that was frozen between its look and its claim cannot know what was so meanwhile.
+        """
+        if name in ALONE and on_time:
             self._doubts[process, version] = self._single_opinion(facts)
 
     def _single_opinion(self, facts: Facts) -> str:
