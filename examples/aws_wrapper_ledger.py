@@ -38,7 +38,7 @@ def pay(connection: AwsWrapperConnection, payment_id: str, amount: int) -> None:
 
 
 def by_itself(**properties: Any) -> AwsWrapperConnection:
-    """On Aurora, for example: plugins="initial_connection,failover2,host_monitoring_v2",
+    """On Aurora, for example: plugins="initial_connection,failover_v2,host_monitoring_v2",
     wrapper_dialect="global-aurora-pg", host=the global writer endpoint, and
     global_cluster_instance_host_patterns="us-east-1:?.abc.us-east-1.rds.amazonaws.com,us-west-2:?.def..."
     """

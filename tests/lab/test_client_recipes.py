@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import psycopg
 import pytest
+from aws_advanced_python_wrapper import AwsWrapperConnection
+from aws_advanced_python_wrapper.errors import FailoverFailedError
 from aws_wrapper_ledger import by_itself, commit_and_confirm, on_farshore
 from aws_wrapper_ledger import pay as pay_by_wrapper
 from pool_ledger import PAY, open_async_pool, open_pool, pay, pay_async
@@ -232,6 +234,38 @@ def test_the_wrapper_by_itself_confirms_by_hand(lab, settings):
     with pytest.raises(psycopg.errors.InFailedSqlTransaction):
         commit_and_confirm(connection)
     connection.close()
+
+
+def test_the_wrappers_own_failover_connects_and_then_finds_no_topology(lab, settings):
+    """What docs/clients.md says of it: Aurora's functions of topology are not in the lab."""
+    hosts = {region: lab.endpoint(region) for region in (HOME, STANDBY)}
+    patterns = [f"{region}:?.farshorelab.{region}.rds.amazonaws.com" for region in hosts]
+
+    def connect(**properties):
+        address = Resolver(settings.nameservers).find(properties["host"], 3).address
+        return psycopg.Connection.connect(**properties, hostaddr=address)
+
+    connection = AwsWrapperConnection.connect(
+        connect,
+        host=hosts[HOME],
+        port=lab.info["port"],
+        dbname=settings.dbname,
+        user=settings.user,
+        password=settings.password,
+        sslmode="verify-full",
+        sslrootcert=settings.sslrootcert,
+        plugins="gdb_failover",
+        wrapper_dialect="global-aurora-pg",
+        wrapper_driver_dialect="psycopg",
+        global_cluster_instance_host_patterns=",".join(patterns),
+        failover_timeout_sec=1,
+    )
+    cursor = connection.cursor()
+    cursor.execute("select pg_backend_pid()")
+    with lab.admin(HOME) as admin:
+        admin.execute("select pg_terminate_backend(%s)", cursor.fetchone())
+    with pytest.raises(FailoverFailedError, match="topology"):
+        cursor.execute("select 1")
 
 
 def test_every_service_pays_on_after_the_region_is_lost_and_no_payment_is_said_that_is_not_there(
