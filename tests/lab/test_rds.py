@@ -1,7 +1,6 @@
 """The RDS calls, made with boto3 through moto's own dispatcher, on real servers. The stories run in order."""
 
 import re
-import time
 
 import psycopg
 import pytest
@@ -303,7 +302,6 @@ def test_failover_with_the_writer_region_lost_and_its_return(lab, east, west):
     lab.lose(WEST)
     lab.links.set_delay(EAST, WEST, 5.0)
     move = {"GlobalClusterIdentifier": lab.names.global_cluster, "TargetDbClusterIdentifier": arn(lab, EAST)}
-    began = time.monotonic()
     state = east.failover_global_cluster(**move, AllowDataLoss=True)["GlobalCluster"]["FailoverState"]
     assert state["IsDataLossAllowed"] is True
 
@@ -313,7 +311,6 @@ def test_failover_with_the_writer_region_lost_and_its_return(lab, east, west):
         return True
 
     eventually(east_writes)
-    assert time.monotonic() - began < 5.0  # how fast it is, test_postgres_fleet says
     eventually(lambda: writer_region(east, lab) == EAST)
     members = {
         m["DBClusterArn"]: m["SynchronizationStatus"]
