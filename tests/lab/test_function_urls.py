@@ -176,6 +176,7 @@ def asking(site, monkeypatch):
     made.lost = lost
     made.changed = threading.Event()
     made.on_change = made.changed.set
+    made.begin()
     yield made
     made.close()
 
@@ -193,6 +194,17 @@ def test_an_endpoint_is_followed_by_its_status(asking, site):
     eventually(asking.changed.is_set)
     assert set(site.asked) == {("GET", "/home", "a.example")}
     assert {report.region for report in asking.reports("it")} == set(checkers.REGIONS)
+
+
+def test_nothing_is_asked_before_the_beginning(asking, site):
+    waiting = Checkers(lambda _host: site.address)
+    waiting.follow({"it": Endpoint("a.example", "/waiting", 10)})
+    asking.follow({"it": Endpoint("a.example", "/home", 10)})
+    eventually(lambda: len(site.asked) >= 12, 30)
+    assert {path for _, path, _ in site.asked} == {"/home"}
+    waiting.begin()
+    eventually(lambda: "/waiting" in {path for _, path, _ in site.asked}, 30)
+    waiting.close()
 
 
 def test_a_name_that_is_not_found_and_a_lost_checker(asking, site):

@@ -166,6 +166,7 @@ class Lab:
         setup.start_functions(self.names, _client)
         self._await_kept_lease(workshop)
         guard.set_enforcing(workshop, self.names.home_region, enforcing=True)
+        self.health.checkers.begin()
         self._control = control.serve(self.directory.path, self.obey)
         self._closing.callback(self._control.server_close)
         self._closing.callback(self._control.shutdown)

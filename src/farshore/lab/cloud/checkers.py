@@ -35,7 +35,10 @@ class Report:
 
 
 class Checkers:
-    """`find` gives the address behind a host name; `on_change` is told that some verdict may have changed."""
+    """`find` gives the address behind a host name; `on_change` is told that some verdict may have changed.
+
+    Nothing is asked before `begin`: while a lab boots, its processors have other things to do.
+    """
 
     def __init__(
         self,
@@ -51,6 +54,10 @@ class Checkers:
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._first = threading.Lock()
+        self._begun = threading.Event()
+
+    def begin(self) -> None:
+        self._begun.set()
 
     def follow(self, wanted: Mapping[str, Endpoint]) -> None:
         """Ask these endpoints, by health check, and no other; a check that is new begins without data."""
@@ -78,10 +85,12 @@ class Checkers:
 
     def close(self) -> None:
         self._closing.set()
+        self._begun.set()
 
     def _ask_on(self, check: str, region: str) -> None:
         """Until the check is gone. Each checker begins at an instant of its own, and first questions come one by one:
         all at once they would start a function each, and these would starve the lab."""
+        self._begun.wait()
         endpoint = self._wanted.get(check)
         if endpoint is None:
             return
