@@ -34,6 +34,9 @@ def drill(
     postgres: Annotated[
         str | None, typer.Option("--postgres", help="An installed PostgreSQL: its major or its path.")
     ] = None,
+    workload: Annotated[
+        str, typer.Option("--workload", help="ledger, tpcb, or your own FILE.py or FILE.sql.")
+    ] = "ledger",
     seconds: Annotated[
         float | None, typer.Option("--seconds", help="How long nothing-happens lasts (600 when run alone).")
     ] = None,
@@ -57,7 +60,9 @@ def drill(
         if only is not None and scenario != ALL:
             raise UsageError(f"--only {only!r}: it goes with `farshore drill {ALL}`.")
         try:
-            options = DrillOptions(scenario, profile, cadence, seed, report, postgres, ttl, as_json, seconds)
+            options = DrillOptions(
+                scenario, profile, cadence, seed, report, postgres, ttl, as_json, seconds, workload=workload
+            )
             exit_code = run_all(options, only) if scenario == ALL else run_drill(options)
         except DrillUsageError as error:
             raise UsageError(str(error)) from error

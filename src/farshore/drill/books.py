@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from farshore.drill.findings import Finding, Violation
-from farshore.drill.ledger import Entry, Ledger, Transfer
+from farshore.drill.ledger import Entry, Holdings, Ledger, Survivor, Transfer
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +19,18 @@ class Books:
     duplicates: int
 
 
-def audit(ledger: Ledger) -> Books:
-    """Every check that needs nothing but the ledger itself."""
+def audit(survivor: Survivor) -> Books:
+    """Every check that needs nothing but the database itself; of another workload `balanced` is its invariant."""
+    return _of_holdings(survivor) if isinstance(survivor, Holdings) else _of_ledger(survivor)
+
+
+def _of_holdings(holdings: Holdings) -> Books:
+    twice = [_key_twice(key, count) for key, count in Counter(holdings.keys).items() if count > 1]
+    broken = [Finding(Violation.INVARIANT_BROKEN, words) for words in holdings.broken]
+    return Books(findings=(*twice, *broken), balanced=not broken, duplicates=len(twice))
+
+
+def _of_ledger(ledger: Ledger) -> Books:
     sides: defaultdict[str, list[Entry]] = defaultdict(list)
     for entry in ledger.entries:
         sides[entry.transfer].append(entry)

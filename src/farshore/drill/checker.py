@@ -17,7 +17,7 @@ from farshore.drill import books
 from farshore.drill.doubts import doubts_of
 from farshore.drill.events import History
 from farshore.drill.findings import Doubt, Finding, Verdict, Violation, verdict_of
-from farshore.drill.ledger import Ledger, OrphanList
+from farshore.drill.ledger import LEDGER, Holdings, Ledger, OrphanList, Survivor
 from farshore.drill.losses import Losses, judge_losses
 from farshore.drill.operations import Operation, Operations, fold
 from farshore.drill.orphans import judge_orphans
@@ -50,23 +50,28 @@ _RESTS_ON_TIME = frozenset(
 class Evidence:
     """All the checker may see.
 
-    `survivor` is the final writer's ledger, read after the clients stopped. `orphans` is the product's list,
-    made while the survivor was in the state given here. `old_volume` is the lost region's own ledger, read
-    from its saved volume, when it could be had. `requests` are those that the product had to refuse.
+    `workload` says what the clients wrote, `survivor` is what the final writer holds of it, read after they
+    stopped. `orphans` is the product's list, made while the survivor was in the state given here. `old_volume` is
+    the lost region's own ledger, read from its saved volume, when it could be had. `requests` are those that the
+    product had to refuse.
     """
 
     histories: Sequence[History]
-    survivor: Ledger | None
+    survivor: Survivor | None
     faults: Sequence[Fault]
     orphans: OrphanList | None = None
     old_volume: Ledger | None = None
     requests: Sequence[Request] = ()
     terms: Terms = field(default_factory=Terms)
+    workload: str = LEDGER
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The verdict, what it rests on, and by which terms. `ledger_balanced` is None when no ledger was read."""
+    """The verdict, what it rests on, and by which terms.
+
+    `ledger_balanced` is None when no database was read; of another workload it says whether its invariant holds.
+    """
 
     verdict: Verdict
     findings: tuple[Finding, ...]
@@ -81,6 +86,17 @@ class Judgement:
     requests: tuple[Request, ...]
     terms: Terms
     faults: tuple[Fault, ...] = ()
+    workload: str = LEDGER
+
+    @property
+    def of_ledger(self) -> bool:
+        """Whether amounts and accounts are known, and the books were audited."""
+        return self.workload == LEDGER
+
+    @property
+    def noun(self) -> str:
+        """What one write is called."""
+        return "transfer" if self.of_ledger else "write"
 
 
 def judge(evidence: Evidence) -> Judgement:
@@ -129,29 +145,38 @@ def judge(evidence: Evidence) -> Judgement:
         requests=tuple(evidence.requests),
         terms=evidence.terms,
         faults=tuple(evidence.faults),
+        workload=evidence.workload,
     )
 
 
-def _content(operations: Operations, ledger: Ledger) -> list[Finding]:
-    """Every transfer in the ledger was asked for, as it stands there, by a client not told that it failed."""
+def _content(operations: Operations, survivor: Survivor) -> list[Finding]:
+    """Every write in the database was asked for, as it stands there, by a client not told that it failed."""
+    findings = []
+    for key in survivor.keys:
+        operation = operations.by_key.get(key)
+        if operation is None:
+            detail = f"{survivor.region} holds a write nobody attempted"
+            findings.append(Finding(Violation.NEVER_ATTEMPTED, detail, key))
+        elif operation.refused:
+            detail = f"every attempt returned failed, yet {survivor.region} holds it"
+            findings.append(Finding(Violation.FAILED_LANDED, detail, key))
+    return findings if isinstance(survivor, Holdings) else findings + _differing(operations, survivor)
+
+
+def _differing(operations: Operations, ledger: Ledger) -> list[Finding]:
     findings = []
     for transfer in ledger.transfers:
         operation = operations.by_key.get(transfer.key)
-        if operation is None:
-            detail = f"{ledger.region} holds a transfer nobody attempted"
-            findings.append(Finding(Violation.NEVER_ATTEMPTED, detail, transfer.key))
-            continue
-        if operation.content != (transfer.source, transfer.target, transfer.amount):
+        if operation and operation.content != (transfer.source, transfer.target, transfer.amount):
             findings.append(
                 Finding(Violation.CONTENT_DIFFERS, _difference(operation, ledger.region), transfer.key)
             )
-        if operation.refused:
-            detail = f"every attempt returned failed, yet {ledger.region} holds it"
-            findings.append(Finding(Violation.FAILED_LANDED, detail, transfer.key))
     return findings
 
 
 def _difference(operation: Operation, region: str) -> str:
+    if operation.content is None:
+        return f"{region} holds a transfer, and the clients' histories do not say of what"
     source, target, amount = operation.content
     return f"{region} holds something else than the {amount} cents from {source} to {target} asked for"
 

@@ -14,10 +14,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from farshore.drill import workload
 from farshore.drill.clients import Access, AwareClient, LedgerClient, Manner, PlainClient, Watchdog, work
 from farshore.drill.events import Kind, Meta, Part
 from farshore.drill.history import HistoryWriter
+from farshore.drill.ledger import LEDGER
+from farshore.drill.workloads import Workload, load
 
 _ABANDONED = 4
 _STRAGGLERS_DEADLINE_S = 30.0  # so that the reply to a commit that froze for long is heard
@@ -47,6 +48,7 @@ class Config:
     access: Access
     deadline_s: float
     attempt_s: float
+    workload: str = LEDGER
 
     def save(self, path: Path) -> None:
         """For this user's eyes only: it holds the ledger user's password."""
@@ -64,12 +66,16 @@ class Config:
 def main(argv: list[str]) -> int:
     config = Config.load(Path(argv[0]))
     logging.getLogger("psycopg").setLevel(logging.ERROR)  # a connection cut in a pipeline is no news here
+    workload = load(config.workload, accounts=config.accounts)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_the_drill, daemon=True).start()
     watchdog = Watchdog()
-    workers = [threading.Thread(target=_run, args=(config, spec, watchdog, stop)) for spec in config.clients]
+    workers = [
+        threading.Thread(target=_run, args=(config, spec, workload, watchdog, stop))
+        for spec in config.clients
+    ]
     for worker in workers:
         worker.start()
     stop.wait()
@@ -79,7 +85,9 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _run(config: Config, spec: Spec, watchdog: Watchdog, stop: threading.Event) -> None:
+def _run(
+    config: Config, spec: Spec, workload: Workload[Any], watchdog: Watchdog, stop: threading.Event
+) -> None:
     client: LedgerClient
     name, manner = spec.name, Manner(spec.part, spec.hold_s)
     deadline_s = config.deadline_s if spec.part != "straggler" else _STRAGGLERS_DEADLINE_S
@@ -87,13 +95,19 @@ def _run(config: Config, spec: Spec, watchdog: Watchdog, stop: threading.Event) 
     if spec.endpoint is not None:
         access = replace(access, writer_name=spec.endpoint)
     if spec.kind == "aware":
-        client = AwareClient(name, access, deadline_s=deadline_s, attempt_s=config.attempt_s, manner=manner)
+        client = AwareClient(
+            name,
+            access,
+            deadline_s=deadline_s,
+            attempt_s=config.attempt_s,
+            manner=manner,
+            workload=workload,
+        )
     else:
-        client = PlainClient(name, access, watchdog, deadline_s=deadline_s, manner=manner)
+        client = PlainClient(name, access, watchdog, deadline_s=deadline_s, manner=manner, workload=workload)
     meta = Meta(name, spec.kind, config.view, os.getpid(), config.seed, spec.part)
     with HistoryWriter(Path(config.directory), meta) as history:
-        stream = workload.transfers(config.seed, name, config.accounts)
-        work(client, stream, history, per_second=spec.per_second, stop=stop)
+        work(client, workload.writes(config.seed, name), history, per_second=spec.per_second, stop=stop)
     client.close()
 
 

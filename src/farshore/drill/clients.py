@@ -2,7 +2,7 @@
 
 A plain client is bare psycopg on the DNS name: it honours the TTL, keeps one connection, commits with a bare
 COMMIT, and has a deadline on every call. An aware client leaves all of that to farshore.client. Both repeat a
-transfer under its idempotency key until it is acknowledged or they give up on it.
+write under its idempotency key until it is acknowledged or they give up on it.
 """
 
 import os
@@ -20,10 +20,10 @@ import dns.resolver
 import psycopg
 
 from farshore import client as farshore_client
-from farshore.drill import workload
 from farshore.drill.events import Kind, Outcome, Part, Tag
 from farshore.drill.history import HistoryWriter
-from farshore.drill.ledger import Transfer
+from farshore.drill.ledger import Transfer, Write
+from farshore.drill.workloads import LedgerWorkload, Workload
 
 # After these SQLSTATE classes a COMMIT may have happened all the same.
 _DOUBTFUL_CLASSES = ("08", "57", "58", "XX", "40003")
@@ -75,14 +75,16 @@ class Manner:
 
 
 USUAL = Manner()
+THE_LEDGER = LedgerWorkload()
+Item = Transfer | Write
 
 
 class LedgerClient(Protocol):
     kind: Kind
     tag: Tag
 
-    def attempt(self, transfer: Transfer) -> Reply:
-        """Try the transfer once, within the client's deadline."""
+    def attempt(self, item: Item) -> Reply:
+        """Try the write once, within the client's deadline."""
 
     def close(self) -> None: ...
 
@@ -94,9 +96,16 @@ class AwareClient:
     tag: Tag = "confirmed"
 
     def __init__(
-        self, name: str, access: Access, *, deadline_s: float, attempt_s: float, manner: Manner = USUAL
+        self,
+        name: str,
+        access: Access,
+        *,
+        deadline_s: float,
+        attempt_s: float,
+        manner: Manner = USUAL,
+        workload: Workload[Any] = THE_LEDGER,
     ) -> None:
-        self._name, self._manner = name, manner
+        self._name, self._manner, self._workload = name, manner, workload
         self._deadline_s = deadline_s + manner.hold_s
         targets = (
             farshore_client.Target(region, host, access.port) for region, host in access.endpoints.items()
@@ -115,17 +124,18 @@ class AwareClient:
             )
         )
 
-    def attempt(self, transfer: Transfer) -> Reply:
+    def attempt(self, item: Item) -> Reply:
+        key = self._workload.key
         outcome = self._client.transact(
-            lambda session: self._write(session, transfer),
-            key=farshore_client.Key("ledger.transfer", {"id": transfer.key}),
+            lambda session: self._write(session, item),
+            key=farshore_client.Key(key.table, {key.column: item.key}),
             deadline_s=self._deadline_s,
             pipeline=not self._manner.hold_s,
         )
         return Reply(outcome.status, outcome.region, outcome.epoch, outcome.error)
 
-    def _write(self, session: psycopg.Connection[Any], transfer: Transfer) -> None:
-        workload.write(session, transfer, self._name)
+    def _write(self, session: psycopg.Connection[Any], item: Item) -> None:
+        self._workload.write(session, item, self._name)
         if self._manner.hold_s:
             self._manner.dwell(session)
 
@@ -194,9 +204,16 @@ class PlainClient:
     tag: Tag = "bare"
 
     def __init__(
-        self, name: str, access: Access, watchdog: Watchdog, *, deadline_s: float, manner: Manner = USUAL
+        self,
+        name: str,
+        access: Access,
+        watchdog: Watchdog,
+        *,
+        deadline_s: float,
+        manner: Manner = USUAL,
+        workload: Workload[Any] = THE_LEDGER,
     ) -> None:
-        self._name, self._manner = name, manner
+        self._name, self._manner, self._workload = name, manner, workload
         self._access = access
         self._watchdog = watchdog
         self._deadline_s = deadline_s + manner.hold_s
@@ -208,7 +225,7 @@ class PlainClient:
         self._resolver.cache = dns.resolver.Cache()  # keeps an answer for its TTL
         self._resolver.timeout = _LOOKUP_S / 2
 
-    def attempt(self, transfer: Transfer) -> Reply:
+    def attempt(self, item: Item) -> Reply:
         deadline = time.monotonic() + self._deadline_s
         commit_sent = False
         line: _Line | None = None
@@ -217,15 +234,15 @@ class PlainClient:
             self._watchdog.watch(line.handle, deadline)
             with line.connection.pipeline():
                 line.connection.execute("BEGIN")
-                workload.write(line.connection, transfer, self._name)
+                self._workload.write(line.connection, item, self._name)
             if self._manner.hold_s:
                 self._manner.dwell(line.connection)
             commit_sent = True
             commit = line.connection.execute("COMMIT")
-        except psycopg.errors.UniqueViolation:
-            return self._landed_before(line)
         except (psycopg.Error, dns.exception.DNSException) as error:
             self._hang_up()
+            if _is_there(error, self._workload.key.table):
+                return Reply("ok", line.region if line else None)  # an attempt called unknown had committed
             said = _short(error) + (AT_COMMIT if commit_sent else "")
             return Reply(_after(error, commit_sent), line.region if line else None, error=said)
         finally:
@@ -263,15 +280,17 @@ class PlainClient:
         self._line = _Line(connection, address, self._regions.get(host), handle)
         return self._line
 
-    def _landed_before(self, line: _Line | None) -> Reply:
-        """The key is in the table: an attempt called unknown had committed after all."""
-        self._hang_up()
-        return Reply("ok", line.region if line else None)
-
     def _hang_up(self) -> None:
         if self._line is not None:
             self._line.close()
             self._line = None
+
+
+def _is_there(error: Exception, table: str) -> bool:
+    """Whether it says that the key is in the table already; other unique constraints say nothing of the key."""
+    if not isinstance(error, psycopg.errors.UniqueViolation):
+        return False
+    return f"{error.diag.schema_name}.{error.diag.table_name}" == table
 
 
 def _after(error: Exception, commit_sent: bool) -> Outcome:
@@ -290,23 +309,23 @@ def _short(error: Exception) -> str:
 
 def work(
     client: LedgerClient,
-    transfers: Iterator[Transfer],
+    items: Iterator[Item],
     history: HistoryWriter,
     *,
     per_second: float,
     stop: threading.Event,
 ) -> None:
-    """Make transfers until `stop`, at most `per_second`, each repeated under its key until it is acknowledged."""
+    """Make writes until `stop`, at most `per_second`, each repeated under its key until it is acknowledged."""
     jitter = random.Random()
     due = time.monotonic()
-    for transfer in transfers:
+    for item in items:
         for number in range(1, _ATTEMPTS_MAX + 1):
             if stop.is_set():
                 return
-            history.invoke(transfer)
-            reply = client.attempt(transfer)
+            history.invoke(item)
+            reply = client.attempt(item)
             history.returned(
-                transfer.key,
+                item.key,
                 reply.outcome,
                 client.tag,
                 attempt=number,

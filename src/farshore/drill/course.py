@@ -28,7 +28,7 @@ class Course(Ground):
     def run(self) -> Verdict:
         """The whole drill; its verdict."""
         self._boot()
-        self._create_ledger()
+        self._set_up()
         self._writer = self.lab.home_region
         self._follower = self._closed_at_the_end(Follower(self.lab, self._hear))
         self._lag = self._closed_at_the_end(LagSampler(self.lab))
@@ -105,14 +105,14 @@ class Course(Ground):
         self._progress.until(lambda: False, self._pace.after_s, self._load)
 
     def stop(self) -> None:
-        """The clients end, and the writer's ledger is read."""
+        """The clients end, and the writer's database is read."""
         if self._ended_at is not None:
             return
         self._ended_at = time.monotonic_ns()
         self._crews.stop()
         region = self._final_writer()
-        self._progress.say(f"the clients have stopped; reading the ledger of {region}")
-        self._ledger = self._read(region)
+        self._progress.say(f"the clients have stopped; reading the database of {region}")
+        self._survivor = self._read(region)
         judged = self._judge(orphans_due=False)
         lost = len(judged.losses.lost) + len(judged.losses.late_bare_lost)
         self._progress.say(

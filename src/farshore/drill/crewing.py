@@ -5,21 +5,33 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from farshore.drill import workload
 from farshore.drill.client_process import Config, Spec
 from farshore.drill.clients import Access
+from farshore.drill.ledger import LEDGER
 from farshore.drill.pace import Pace
 from farshore.drill.product import COMMAND, LabInfo
 from farshore.drill.scenario import Crew
+from farshore.drill.workloads import whole_name
 
 
 class Crews:
     """Started by the constructor; `stop` lets them finish what they are at, `kill` does not."""
 
-    def __init__(self, lab: LabInfo, crews: Iterable[Crew], directory: Path, seed: int, pace: Pace) -> None:
+    def __init__(
+        self,
+        lab: LabInfo,
+        crews: Iterable[Crew],
+        directory: Path,
+        seed: int,
+        pace: Pace,
+        workload: str = LEDGER,
+    ) -> None:
         self._lab, self._directory, self._seed, self._pace = lab, directory, seed, pace
+        self._workload = whole_name(workload)
         self._processes: list[subprocess.Popen[bytes]] = []
         try:
             self.add(crews)
@@ -34,6 +46,7 @@ class Crews:
             by_region[crew.region].append(crew)
         for region, local in by_region.items():
             config = _config(self._lab, region, local, self._directory, self._seed, self._pace)
+            config = replace(config, workload=self._workload)
             name = f"{region}.{len(self._processes)}"
             path = self._directory / f"{name}.config.json"
             config.save(path)

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from farshore.drill.events import Kind
 from farshore.drill.findings import Doubt, Finding
-from farshore.drill.ledger import Ledger
+from farshore.drill.ledger import Survivor
 from farshore.drill.operations import Ack, Operations
 from farshore.drill.terms import Fault, Terms, with_ends
 
@@ -14,7 +14,7 @@ GUARD_REFUSED = "25006 at commit"
 
 
 def doubts_of(
-    operations: Operations, survivor: Ledger | None, faults: Sequence[Fault], terms: Terms
+    operations: Operations, survivor: Survivor | None, faults: Sequence[Fault], terms: Terms
 ) -> list[Finding]:
     """Every reason to call the drill unknown, apart from damaged histories and missing orphan lists."""
     doubts = []
@@ -23,7 +23,7 @@ def doubts_of(
         detail = f"histories of {clients} clients, wanted {max(terms.clients, 1)}"
         doubts.append(Finding(Doubt.HISTORY_MISSING, detail))
     if survivor is None:
-        doubts.append(Finding(Doubt.DATABASE_MISSING, "the final writer's ledger was not read"))
+        doubts.append(Finding(Doubt.DATABASE_MISSING, "the final writer's database was not read"))
     acks = operations.acks()
     if not any(ack.confirmed for ack in acks):
         detail = "no acknowledgement was confirmed, so that nothing shows who was the writer"

@@ -40,13 +40,16 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Invoke:
-    """An attempt begins: move `amount` (cents, above 0) from account `source` to account `target`."""
+    """An attempt begins: move `amount` (cents, above 0) from account `source` to account `target`.
+
+    All three are None for a write of a workload other than the ledger.
+    """
 
     op: str
     t: int
-    amount: int
-    source: int
-    target: int
+    amount: int | None = None
+    source: int | None = None
+    target: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +129,9 @@ def parse_line(line: str) -> Event:
             return Invoke(
                 op=read.text("op"),
                 t=read.number("t"),
-                amount=read.number("amount"),
-                source=read.number("from"),
-                target=read.number("to"),
+                amount=read.nullable_number("amount"),
+                source=read.nullable_number("from"),
+                target=read.nullable_number("to"),
             )
         case "return":
             return Return(
@@ -195,6 +198,12 @@ class _Reader:
         if isinstance(value, int) and not isinstance(value, bool):
             return value
         raise HistoryLineError(f"{key} is {value!r}, wanted a whole number")
+
+    def nullable_number(self, key: str) -> int | None:
+        """A whole number, or a null that stands there; one that is missing is damage."""
+        if key not in self._document:
+            raise HistoryLineError(f"{key} is missing")
+        return self.optional_number(key)
 
     def one_of(self, key: str, words: tuple[str, ...], missing: str | None = None) -> str:
         value = self._document.get(key, missing)

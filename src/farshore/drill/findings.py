@@ -18,6 +18,7 @@ class Violation(StrEnum):
     TRANSFER_UNBALANCED = "transfer_unbalanced"
     LEDGER_UNBALANCED = "ledger_unbalanced"
     BALANCE_WRONG = "balance_wrong"
+    INVARIANT_BROKEN = "invariant_broken"
     CONTENT_DIFFERS = "content_differs"
     ACKED_MISSING = "acked_missing"
     FAILED_LANDED = "failed_landed"

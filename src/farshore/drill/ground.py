@@ -1,4 +1,4 @@
-"""What a story rests on: lab, ledger, load, verdict and report.
+"""What a story rests on: lab, workload, load, verdict and report.
 
 The drill sees the product from outside only. Whatever goes wrong on the way ends in a verdict of unknown, with
 the reason, and whatever was started is ended.
@@ -12,14 +12,14 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from farshore.drill import outcome, product, report, workload
+from farshore.drill import outcome, product, report
 from farshore.drill.checker import Evidence, Judgement, judge
 from farshore.drill.crewing import Crews
 from farshore.drill.faults import Deed  # noqa: TC001
 from farshore.drill.findings import Verdict
 from farshore.drill.history import read_histories
 from farshore.drill.lag import LagSampler
-from farshore.drill.ledger import Ledger, OrphanList, parse_orphans
+from farshore.drill.ledger import OrphanList, Survivor, parse_orphans
 from farshore.drill.monitor import Monitor
 from farshore.drill.options import DrillOptions
 from farshore.drill.pace import Pace
@@ -30,6 +30,7 @@ from farshore.drill.requests import Request  # noqa: TC001
 from farshore.drill.scenario import Crew, Scenario
 from farshore.drill.terms import Fault  # noqa: TC001
 from farshore.drill.workdir import workdir
+from farshore.drill.workloads import load
 
 T = TypeVar("T")
 C = TypeVar("C", Follower, LagSampler)
@@ -52,11 +53,12 @@ class Ground:
         self._options, self._scenario, self._pace = options, scenario, pace
         self._progress, self._closing = progress, closing
         self._started_unix_s = time.time()
+        self._workload = load(options.workload)
         self._directory = closing.enter_context(workdir())
         self._faults: list[Fault] = []
         self._deeds: list[Deed | None] = []
         self._requests: list[Request] = []
-        self._ledger: Ledger | None = None
+        self._survivor: Survivor | None = None
         self._orphans: OrphanList | None = None
         self._ended_at: int | None = None
 
@@ -67,16 +69,19 @@ class Ground:
         options = self._options.for_lab(name)
         self.lab = self._closing.enter_context(product.lab(options, self._progress.say))
 
-    def _create_ledger(self) -> None:
+    def _set_up(self) -> None:
         with self.lab.connect(self.lab.home_region, admin=True) as connection:
-            workload.create(connection, user=self.lab.database["app_user"])
-        tables = [word for table in workload.GUARDED_TABLES for word in ("--table", table)]
+            self._workload.create(connection, user=self.lab.database["app_user"])
+        with self.lab.connect(self.lab.home_region) as connection:
+            self._workload.rehearse(connection)
+        tables = [word for table in self._workload.guarded for word in ("--table", table)]
         self.lab.run("guard", "install", *tables, "--json")
-        guarded = ", ".join(workload.GUARDED_TABLES)
-        self._progress.say(f"a ledger of {workload.ACCOUNTS} accounts, guarded: {guarded}")
+        self._progress.say(f"{self._workload.about}, guarded: {', '.join(self._workload.guarded)}")
 
     def _put_to_work(self, crews: Sequence[Crew]) -> None:
-        self._crews = Crews(self.lab, crews, self._directory, self._options.seed, self._pace)
+        self._crews = Crews(
+            self.lab, crews, self._directory, self._options.seed, self._pace, self._workload.name
+        )
         self._closing.callback(self._crews.kill)
         self._monitor = Monitor(self._directory, crews)
         count = sum(crew.count for crew in crews)
@@ -125,15 +130,15 @@ class Ground:
                     return region
         return self._writer
 
-    def _read(self, region: str) -> Ledger | None:
+    def _read(self, region: str) -> Survivor | None:
         deadline = time.monotonic() + _READ_S
         while True:
             try:
                 with self.lab.connect(region) as connection:
-                    return workload.read(connection, region)
+                    return self._workload.read(connection, region)
             except (psycopg.Error, OSError) as error:
                 if time.monotonic() > deadline:
-                    self._say_wrong(f"the ledger of {region} cannot be read: {error}")
+                    self._say_wrong(f"the database of {region} cannot be read: {error}")
                     return None
                 time.sleep(_POLL_S)
 
@@ -141,7 +146,7 @@ class Ground:
         return judge(
             Evidence(
                 histories=read_histories(self._directory),
-                survivor=self._ledger,
+                survivor=self._survivor,
                 faults=self._faults,
                 orphans=self._orphans,
                 requests=self._requests,
@@ -151,14 +156,15 @@ class Ground:
                     outage_max_ns=self._pace.outage_max_ns,
                     strained_ns=round(self._pace.strained_s * 1e9),
                 ),
+                workload=self._workload.name,
             )
         )
 
     def _list_orphans(self) -> OrphanList:
-        deadline = time.monotonic() + self._pace.orphans_s
+        deadline, key = time.monotonic() + self._pace.orphans_s, self._workload.key
         while True:
             try:
-                listed = parse_orphans(self.lab.run("orphans", "--json"))
+                listed = parse_orphans(self.lab.run("orphans", "--json"), table=key.table, column=key.column)
             except CommandError:
                 if time.monotonic() > deadline:
                     raise

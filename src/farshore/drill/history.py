@@ -21,7 +21,7 @@ from farshore.drill.events import (
     parse_history,
     parse_line,
 )
-from farshore.drill.ledger import Transfer
+from farshore.drill.ledger import Transfer, Write
 
 SUFFIX = ".history.jsonl"
 
@@ -43,11 +43,13 @@ class HistoryWriter:
     ) -> None:
         os.close(self._file)
 
-    def invoke(self, transfer: Transfer) -> None:
+    def invoke(self, item: Transfer | Write) -> None:
         """Before anything is sent."""
-        self._write(
-            Invoke(transfer.key, time.monotonic_ns(), transfer.amount, transfer.source, transfer.target)
-        )
+        t = time.monotonic_ns()
+        if isinstance(item, Write):
+            self._write(Invoke(item.key, t))
+        else:
+            self._write(Invoke(item.key, t, item.amount, item.source, item.target))
 
     def returned(
         self,

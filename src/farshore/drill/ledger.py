@@ -4,6 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+LEDGER = "ledger"
+"""The workload whose books the checker can audit by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One write of a workload whose content the checker does not know: its idempotency key and nothing else."""
+
+    key: str
+
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
@@ -33,6 +43,26 @@ class Ledger:
     entries: tuple[Entry, ...]
     initial: Mapping[int, int]
     balances: Mapping[int, int]
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The idempotency keys it holds, as often as they stand there."""
+        return tuple(transfer.key for transfer in self.transfers)
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What one region's database holds of another workload's writes, read in one snapshot.
+
+    `keys` as often as its probe found them; `broken` is what its invariant complains of, empty when it holds.
+    """
+
+    region: str
+    keys: tuple[str, ...]
+    broken: tuple[str, ...] = ()
+
+
+Survivor = Ledger | Holdings
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +98,17 @@ class OrphanListError(ValueError):
     """The product's orphan list does not have the published form."""
 
 
-def parse_orphans(document: Mapping[str, Any], *, table: str = "ledger.transfer") -> OrphanList:
-    """The transfers named in the product's published list, one for each row of `table`.
+def parse_orphans(
+    document: Mapping[str, Any], *, table: str = "ledger.transfer", column: str = "id"
+) -> OrphanList:
+    """The writes named in the product's published list, one for each row of `table`, whose key is `column`.
 
     OrphanListError when a field is missing or of the wrong type: a list that cannot be read proves nothing.
     """
     try:
         orphans = [
             Orphan(
-                key=str(row["key"]["id"]),
+                key=str(row["key"][column]),
                 state=str(row["state"]),
                 xid=transaction.get("xid"),
                 committed_at=transaction.get("committed_at"),

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from farshore.drill.findings import Finding, Violation
-from farshore.drill.ledger import Ledger, OrphanList
+from farshore.drill.ledger import OrphanList, Survivor
 from farshore.drill.operations import Ack, Operation, Operations
 from farshore.drill.terms import Fault
 
@@ -25,13 +25,13 @@ class Losses:
 
 def judge_losses(
     operations: Operations,
-    survivor: Ledger,
+    survivor: Survivor,
     faults: Sequence[Fault],
     late_bare: Collection[Ack],
     orphans: OrphanList | None,
 ) -> Losses:
     """Sort the missing into lost, late and inexcusable."""
-    present = {transfer.key for transfer in survivor.transfers}
+    present = set(survivor.keys)
     acks = operations.acks()
     windows = [(fault, _taken_over(acks, fault)) for fault in faults if fault.may_lose]
     lossy = {fault.region for fault in faults if fault.may_lose}
@@ -99,7 +99,7 @@ def _out_of_order(
             if ack.region == fault.region and ack.returned < newest:
                 behind_ms = (newest - ack.returned) / 1e6
                 detail = (
-                    f"lost, though a transfer asked for {behind_ms:.1f} ms after its acknowledgement survived"
+                    f"lost, though a write asked for {behind_ms:.1f} ms after its acknowledgement survived"
                 )
                 findings.append(Finding(Violation.LOST_OUT_OF_ORDER, detail, ack.op))
     return findings

@@ -41,7 +41,7 @@ class Ack:
     region: str
     epoch: int | None
     confirmed: bool
-    amount: int
+    amount: int | None
     invoked: int
     returned: int
 
@@ -55,13 +55,11 @@ class Operation:
     acks: tuple[Ack, ...]
 
     @property
-    def amount(self) -> int:
-        return self.attempts[0].invoke.amount
-
-    @property
-    def content(self) -> tuple[int, int, int]:
-        """Source account, target account, cents."""
+    def content(self) -> tuple[int, int, int] | None:
+        """Source account, target account, cents; None for a write of another workload."""
         invoke = self.attempts[0].invoke
+        if invoke.source is None or invoke.target is None or invoke.amount is None:
+            return None
         return (invoke.source, invoke.target, invoke.amount)
 
     @property

@@ -1,15 +1,17 @@
 """What a drill is asked to do, refused here when it makes no sense."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 from farshore.drill.errors import DrillUsageError
+from farshore.drill.ledger import LEDGER
 
 
 @dataclass(frozen=True, slots=True)
 class DrillOptions:
     """What `farshore drill` was asked for; `ttl_s` None leaves the TTL to the profile, `seconds` to the
-    scenario; `quiet` keeps progress off standard output, where `as_json` prints."""
+    scenario; `workload` is a name or a file; `quiet` keeps progress off standard output, where `as_json` prints."""
 
     scenario: str = "region-loss"
     profile: str = "fast"
@@ -21,6 +23,7 @@ class DrillOptions:
     as_json: bool = False
     seconds: float | None = None
     quiet: bool = False
+    workload: str = LEDGER
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -36,6 +39,7 @@ class DrillOptions:
         """The line that runs the same drill again."""
         words = ["farshore drill", self.scenario, f"--profile {self.profile}", f"--cadence {self.cadence}"]
         words += [f"--seed {self.seed}"]
+        words += [] if self.workload == LEDGER else [f"--workload {shlex.quote(self.workload)}"]
         words += [] if self.ttl_s is None else [f"--ttl {self.ttl_s}"]
         words += [] if self.seconds is None else [f"--seconds {self.seconds:g}"]
         words += [] if self.postgres is None else [f"--postgres {self.postgres}"]

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection
 
 from farshore.drill.findings import Doubt, Finding, Violation
-from farshore.drill.ledger import Ledger, OrphanList
+from farshore.drill.ledger import Ledger, OrphanList, Survivor
 from farshore.drill.losses import Losses
 from farshore.drill.operations import Operations
 from farshore.drill.terms import Terms
@@ -16,13 +16,13 @@ def judge_orphans(
     operations: Operations,
     losses: Losses,
     *,
-    survivor: Ledger,
+    survivor: Survivor,
     listed: OrphanList | None,
     old_volume: Ledger | None,
     terms: Terms,
 ) -> list[Finding]:
     """Each lost transfer must be named, and each named one must be lost."""
-    present = {transfer.key for transfer in survivor.transfers}
+    present = set(survivor.keys)
     findings: list[Finding] = []
     if old_volume is not None:
         findings += _old_volume(operations, losses, present, old_volume)

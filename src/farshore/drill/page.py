@@ -7,6 +7,7 @@ from string import Template
 
 from farshore.drill import figures, spans, tables
 from farshore.drill.charts import Marker
+from farshore.drill.checker import Judgement
 from farshore.drill.figures import Timeline
 from farshore.drill.markup import section
 from farshore.drill.measures import Outage
@@ -120,7 +121,7 @@ def _figures(data: ReportData) -> str:
         if measured.acks_per_second is None
         else f"{measured.acks_per_second:.0f} / s before {origin(data)}"
     )
-    acked = _figure("Acknowledged transfers", f"{judged.acked:,}", "", rate)
+    acked = _figure(f"Acknowledged {judged.noun}s", f"{judged.acked:,}", "", rate)
     if len(data.moves) > 1:
         cards = [*(card for move in data.moves for card in _move_figures(move)), acked, *_few_figures(data)]
     else:
@@ -149,15 +150,23 @@ def _few_figures(data: ReportData) -> list[str]:
     second = _second_writer(data)
     if judged.ledger_balanced is None:
         lost, ledger = (
-            _figure(name, "\N{EN DASH}", "", "the ledger was not read") for name in ("Lost", "Ledger")
+            _figure(name, "\N{EN DASH}", "", "the database was not read") for name in ("Lost", "Ledger")
         )
         return [lost, second, ledger]
     count = len(judged.losses.lost)
     reach = f"reaching back {milliseconds(data.measures.rpo_seconds)} ms" if count else ""
     reach = "; ".join(part for part in (reach, _expected(data) if count else "") if part)
-    twice = f"{judged.duplicate} duplicates; every transfer, balance and the total"
-    balanced = "balanced" if judged.ledger_balanced else "unbalanced"
-    return [_figure("Lost", f"{count:,}", "", reach), second, _figure("Ledger", balanced, "", twice)]
+    name, state, about = _books(judged)
+    twice = f"{judged.duplicate} duplicates; {about}"
+    return [_figure("Lost", f"{count:,}", "", reach), second, _figure(name, state, "", twice)]
+
+
+def _books(judged: Judgement) -> tuple[str, str, str]:
+    """What the figure about the books is called, what it says, and what was looked at."""
+    if judged.of_ledger:
+        state = "balanced" if judged.ledger_balanced else "unbalanced"
+        return "Ledger", state, "every transfer, balance and the total"
+    return "Invariant", "holds" if judged.ledger_balanced else "broken", f"of workload {judged.workload}"
 
 
 def _second_writer(data: ReportData) -> str:
@@ -171,17 +180,17 @@ def _ledger_figures(data: ReportData) -> list[str]:
     names = ("Lost with the region", "Loss reaches back (RPO)", "Duplicates", "Ledger")
     if judged.ledger_balanced is None:
         lost, reach, twice, ledger = (
-            _figure(name, "\N{EN DASH}", "", "the ledger was not read") for name in names
+            _figure(name, "\N{EN DASH}", "", "the database was not read") for name in names
         )
         return [lost, reach, second, twice, ledger]
-    balanced = "balanced" if judged.ledger_balanced else "unbalanced"
+    name, state, about = _books(judged)
     rpo = milliseconds(measured.rpo_seconds)
     return [
         _figure(names[0], f"{len(judged.losses.lost):,}", "", _expected(data)),
         _figure(names[1], rpo, "ms", "first lost acknowledgement to fault"),
         second,
-        _figure(names[2], str(judged.duplicate), "", "keys or transfers standing twice"),
-        _figure(names[3], balanced, "", "every transfer, balance and the total"),
+        _figure(names[2], str(judged.duplicate), "", f"keys or {judged.noun}s standing twice"),
+        _figure(name, state, "", about),
     ]
 
 
@@ -197,7 +206,9 @@ def _expected(data: ReportData) -> str:
 def _over_time(data: ReportData, timeline: Timeline) -> str:
     acks = data.judgement.operations.acks()
     if not acks:
-        return section("Over time", "<p>No transfer was acknowledged, so there is nothing to draw.</p>")
+        return section(
+            "Over time", f"<p>No {data.judgement.noun} was acknowledged, so there is nothing to draw.</p>"
+        )
     grid = bins(timeline.start, timeline.end)
     series = throughput(acks, grid)
     entries = [

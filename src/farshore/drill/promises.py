@@ -29,6 +29,7 @@ _BALANCED = frozenset(
         Violation.TRANSFER_UNBALANCED,
         Violation.LEDGER_UNBALANCED,
         Violation.BALANCE_WRONG,
+        Violation.INVARIANT_BROKEN,
     }
 )
 _AS_ASKED = frozenset({Violation.CONTENT_DIFFERS, Violation.FAILED_LANDED, Violation.NEVER_ATTEMPTED})
@@ -99,21 +100,29 @@ def _one_writer(judgement: Judgement) -> Check:
 
 def _of_the_ledger(judgement: Judgement) -> list[Check]:
     sides = "to the last cent" if judgement.ledger_balanced else "and do not add up"
-    twice = f"{judgement.duplicate} keys or transfers stand more than once."
+    twice = f"{judgement.duplicate} keys or {judgement.noun}s stand more than once."
+    books = "The books balance to the cent"
     summed = f"Every transfer's two sides, every balance and the total were summed {sides}."
     attempted = len(judgement.operations.by_key)
     compared = f"{attempted:,} transfers were attempted; amounts and accounts were compared."
     listed = judgement.orphans is not None and judgement.orphans.complete
     as_asked = "The ledger holds what was asked for, and nothing that was refused"
+    if not judgement.of_ledger:
+        books = "The workload's invariant holds"
+        summed = f"The invariant of {judgement.workload} was asked of the final database."
+        compared = (
+            f"{attempted:,} writes were attempted; keys were compared, contents are the invariant's matter."
+        )
+        as_asked = "The database holds only what was asked for, and nothing that was refused"
     rows = [
         (*_kept(judgement), _KEPT, _codes_of_loss(judgement), judgement.acked > 0),
-        (_NAMED_PROMISE, _named(judgement), _NAMED, ("P3",), listed),
-        ("No transfer twice", twice, _ONCE, (BOOKS,), True),
-        ("The books balance to the cent", summed, _BALANCED, (BOOKS,), True),
+        (_NAMED_PROMISE.format(judgement.noun), _named(judgement), _NAMED, ("P3",), listed),
+        (f"No {judgement.noun} twice", twice, _ONCE, (BOOKS,), True),
+        (books, summed, _BALANCED, (BOOKS,), True),
         (as_asked, compared, _AS_ASKED, (BOOKS,), attempted > 0),
     ]
     if judgement.ledger_balanced is None:
-        unread = "The final ledger was not read."
+        unread = f"The final {'ledger' if judgement.of_ledger else 'database'} was not read."
         rows = [(promise, unread, kinds, codes, False) for promise, _, kinds, codes, _ in rows]
     return [
         _check(promise, judgement, kinds, seen, codes, proven=proven)
@@ -130,7 +139,7 @@ def _codes_of_loss(judgement: Judgement) -> tuple[str, ...]:
 
 
 BOOKS = "books"
-_NAMED_PROMISE = "Every lost transfer is named by the product, and nothing else is"
+_NAMED_PROMISE = "Every lost {} is named by the product, and nothing else is"
 
 
 def _kept(judgement: Judgement) -> tuple[str, str]:
@@ -141,9 +150,9 @@ def _kept(judgement: Judgement) -> tuple[str, str]:
     kept = judgement.acked - len(gone)
     if not judgement.terms.loss_allowed:
         seen = f"{judgement.acked:,} acknowledged: {kept:,} of them are in the final ledger."
-        return "Every acknowledged transfer is kept", seen
+        return f"Every acknowledged {judgement.noun} is kept", seen
     seen = f"{judgement.acked:,} acknowledged: {kept:,} survive the region, {len(losses.lost)} lost with it."
-    return "Every acknowledged transfer is kept, or lost only at the fault", seen
+    return f"Every acknowledged {judgement.noun} is kept, or lost only at the fault", seen
 
 
 def _named(judgement: Judgement) -> str:

@@ -93,9 +93,11 @@ class ReportDocument(TypedDict):
     the final ledger was not read. Findings of a kind beyond the first 50 are only
     counted in `finding_counts`. Outages beside `moves` are the longest of the whole drill, or of the worst of
     several moves, `stages` those of the first one; times `_s` are seconds from the first fault.
+    `ledger_balanced` says of a workload other than the ledger whether its invariant holds.
     """
 
     scenario: str
+    workload: str
     verdict: Verdict
     sentence: str
     seed: int
@@ -180,6 +182,7 @@ def document(data: ReportData) -> ReportDocument:
     read = judged.ledger_balanced is not None
     return ReportDocument(
         scenario=data.scenario,
+        workload=judged.workload,
         verdict=judged.verdict,
         sentence=sentence(data),
         seed=env.seed,

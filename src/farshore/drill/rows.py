@@ -7,7 +7,7 @@ from farshore.drill.operations import Operation
 
 
 class OrphanRow(TypedDict):
-    """A transfer lost with its region or named by the product.
+    """A write lost with its region or named by the product; amount and accounts are the ledger's.
 
     `client_knew` is what the client was told: acknowledged (confirmed or bare), late (acknowledged after the
     takeover), unknown, or nothing at all. `state` is the product's word, None when it does not name it.
@@ -61,7 +61,8 @@ def _row(key: str, operation: Operation | None, zero: int, *, late: bool) -> Orp
     )
     if operation is None:
         return row
-    row["source"], row["target"], row["amount_cents"] = operation.content
+    if operation.content is not None:
+        row["source"], row["target"], row["amount_cents"] = operation.content
     if operation.acks:
         ack = operation.acks[0]
         tag = "confirmed" if ack.confirmed else "bare"

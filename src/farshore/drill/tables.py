@@ -36,11 +36,11 @@ def _no_orphans(judgement: Judgement) -> str:
         and not judgement.losses.lost
         and judgement.ledger_balanced is not None
     ):
-        return "A planned move may lose nothing, and no acknowledged transfer was lost."
+        return f"A planned move may lose nothing, and no acknowledged {judgement.noun} was lost."
     names = "the product gave no list" if judgement.orphans is None else "the product names none"
     if judgement.ledger_balanced is None:
-        return f"The survivor's ledger was not read, and {names}: what was lost is unknown."
-    return f"No acknowledged transfer was lost, and {names}."
+        return f"The survivor's database was not read, and {names}: what was lost is unknown."
+    return f"No acknowledged {judgement.noun} was lost, and {names}."
 
 
 def _orphan_cells(row: OrphanRow) -> list[tuple[str, str]]:
@@ -98,6 +98,7 @@ def environment(data: ReportData) -> str:
     facts = [
         ("Profile", f"{env.profile}; {_pace(env.cadence)}"),
         ("Clients", f"{len(data.judgement.operations.metas)}; DNS time to live {env.ttl_s} s"),
+        ("Workload", data.judgement.workload),
         ("Seed", str(env.seed)),
         *(("Fault", _fault_words(move.fault)) for move in data.moves),
         ("PostgreSQL", f"{env.postgres_version}, standing for Aurora PostgreSQL 15"),

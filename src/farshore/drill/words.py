@@ -72,15 +72,18 @@ def _valid(data: ReportData) -> str:
     )
     lost = len(judged.losses.lost) + len(judged.losses.late_bare_lost)
     told = [part for part in map(_of_a_move, data.moves) if part]
-    what = "; ".join(told) or "the ledger was kept under load"
+    what = "; ".join(told) or f"the {'ledger' if judged.of_ledger else 'database'} was kept under load"
     what = what[0].upper() + what[1:] if what.startswith("the ") else what
     if lost == 0:
-        fate = "no acknowledged transfer was lost"
+        fate = f"no acknowledged {judged.noun} was lost"
     elif judged.orphans is None:
-        fate = f"{lost} acknowledged {_plural(lost)} lost {with_it}"
+        fate = f"{lost} acknowledged {_plural(judged.noun, lost)} lost {with_it}"
     else:
-        fate = f"{lost} acknowledged {_plural(lost)} lost {with_it}, every one named by the product"
-    return f"{what}. The books balance to the cent, no second region wrote, and {fate}."
+        fate = (
+            f"{lost} acknowledged {_plural(judged.noun, lost)} lost {with_it}, every one named by the product"
+        )
+    books = "The books balance to the cent" if judged.of_ledger else "The workload's invariant holds"
+    return f"{what}. {books}, no second region wrote, and {fate}."
 
 
 def _of_a_move(move: Move) -> str:
@@ -112,8 +115,8 @@ def origin(data: ReportData) -> str:
     return "the first request" if data.fault is not None and data.fault.planned else "the fault"
 
 
-def _plural(count: int) -> str:
-    return "transfer was" if count == 1 else "transfers were"
+def _plural(noun: str, count: int) -> str:
+    return f"{noun} was" if count == 1 else f"{noun}s were"
 
 
 def seconds(value: float) -> str:
