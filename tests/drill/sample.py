@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from farshore.drill.checker import Evidence, judge
 from farshore.drill.events import Clock, Event, History, Invoke, Meta, Return, dump_line, parse_history
-from farshore.drill.ledger import Entry, Ledger, Orphan, OrphanList, Transfer
+from farshore.drill.ledger import LEDGER, Entry, Ledger, Orphan, OrphanList, Survivor, Transfer
 from farshore.drill.measures import measure, unix_offset_ns
 from farshore.drill.moves import moves
 from farshore.drill.reportdata import Environment, ReportData
@@ -39,12 +39,13 @@ class Sample:
     terms: Terms
     journal: list[dict[str, object]] = field(default_factory=list)
     lag: list[tuple[int, float | None]] = field(default_factory=list)
-    survivor: Ledger | None = None
+    survivor: Survivor | None = None
     old_volume: Ledger | None = None
     orphans: OrphanList | None = None
     texts: dict[str, str] = field(default_factory=dict)
     more: list[Fault] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
+    workload: str = LEDGER
 
     def text(self, client: str) -> str:
         return self.texts.get(client) or "".join(dump_line(event) + "\n" for event in self.events[client])
@@ -64,6 +65,7 @@ class Sample:
             requests=self.requests,
             old_volume=self.old_volume,
             terms=self.terms,
+            workload=self.workload,
         )
 
 

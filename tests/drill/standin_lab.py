@@ -29,6 +29,9 @@ from two_servers import (
     run,
 )
 
+TABLE, COLUMN = os.environ.get("STANDIN_KEY", "ledger.transfer id").split()
+HELD = f"SELECT {COLUMN} FROM {TABLE}"
+
 
 def write_event(version: int, epoch: int, phase: str, holder: str | None, reason: str) -> None:
     event = {"version": version, "at_unix_ms": time.time_ns() // 10**6, "epoch": epoch, "phase": phase}
@@ -138,13 +141,13 @@ class StandIn:
     def heal(self) -> dict:
         at_monotonic_ns = time.monotonic_ns()
         self.servers.home.start()
-        held = {str(row[0]) for row in self.servers.home.sql("SELECT id FROM ledger.transfer")}
-        kept = {str(row[0]) for row in self.servers.standby.sql("SELECT id FROM ledger.transfer")}
+        held = {str(row[0]) for row in self.servers.home.sql(HELD)}
+        kept = {str(row[0]) for row in self.servers.standby.sql(HELD)}
         orphans = [
             {
                 "xid": 1,
                 "committed_at": None,
-                "rows": [{"table": "ledger.transfer", "key": {"id": key}, "state": "missing"}],
+                "rows": [{"table": TABLE, "key": {COLUMN: key}, "state": "missing"}],
             }
             for key in sorted(held - kept)
         ]
@@ -153,7 +156,7 @@ class StandIn:
                 {
                     "xid": 1,
                     "committed_at": None,
-                    "rows": [{"table": "ledger.transfer", "key": {"id": min(kept)}, "state": "missing"}],
+                    "rows": [{"table": TABLE, "key": {COLUMN: min(kept)}, "state": "missing"}],
                 }
             ]
         answer = {"epoch": 2, "lost_region": HOME, "source": "rds:standin", "complete": True}

@@ -18,6 +18,7 @@ from farshore.drill.options import DrillOptions
 from farshore.drill.run import run_drill
 from farshore.drill.workdir import workdir
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 STANDIN = Path(__file__).with_name("standin.py")
 QUICK = replace(scenarios.PACES["fast"], steady_s=1.0, after_s=0.5, warm_up_s=20, recover_s=5, orphans_s=1)
 FEW = {"acks_before_min": 30, "acks_after_min": 20, "kind_acks_after_min": 3}
@@ -67,9 +68,9 @@ def children() -> list[str]:
     return [" ".join(child.cmdline()) for child in psutil.Process().children() if child.pid not in BEFORE]
 
 
-def drill(tmp_path, scenario="region-loss") -> tuple[int, dict]:
+def drill(tmp_path, scenario="region-loss", **options) -> tuple[int, dict]:
     report = tmp_path / "report"
-    exit_code = run_drill(DrillOptions(scenario, report=report, seed=3))
+    exit_code = run_drill(DrillOptions(scenario, report=report, seed=3, **options))
     assert children() == [], "nothing is left behind"
     return exit_code, json.loads((report / "report.json").read_text())
 
@@ -98,6 +99,39 @@ def test_a_good_failover_is_valid_and_reported(standin, scratch, tmp_path, capsy
     assert len(list(evidence.glob("*.history.jsonl"))) == 8
     assert "password" not in "".join(path.read_text() for path in evidence.iterdir())
     assert [path.name for path in scratch.iterdir()] == ["state"]
+
+
+def test_a_teams_own_workload_is_drilled_and_named_in_the_report(standin, tmp_path, monkeypatch):
+    monkeypatch.setenv("STANDIN_KEY", "desk.orders id")
+    own = str(EXAMPLES / "order_desk.py")
+    exit_code, report = drill(tmp_path, workload=own)
+    assert (exit_code, report["verdict"], report["findings"]) == (0, "valid", [])
+    assert (report["workload"], report["ledger_balanced"]) == (own, True)
+    assert report["acked"] >= 50
+    assert f"--workload {own}" in report["command"]
+    assert "Invariant" in (tmp_path / "report" / "report.html").read_text()
+
+
+def test_a_workload_that_breaks_its_own_invariant_is_invalid(standin, tmp_path, monkeypatch):
+    monkeypatch.setenv("STANDIN_KEY", "desk.orders id")
+    sold = "UPDATE desk.stock SET pieces = pieces - :pieces"
+    text = (EXAMPLES / "order_desk.sql").read_text()
+    assert sold in text
+    own = tmp_path / "broken.sql"
+    own.write_text(text.replace(sold, sold + " - (:item < 10)::int"))
+    exit_code, report = drill(tmp_path, workload=str(own))
+    assert (exit_code, report["verdict"], report["ledger_balanced"]) == (1, "invalid", False)
+    assert kinds(report) == {"invariant_broken"}
+    assert "sold" in report["findings"][0]["detail"]
+
+
+def test_a_workload_that_its_first_write_shows_to_be_wrong_is_wrong_use(standin, tmp_path):
+    own = tmp_path / "wrong.sql"
+    text = (EXAMPLES / "order_desk.sql").read_text()
+    own.write_text(text.replace("UPDATE desk.stock", "UPDATE desk.shelf"))
+    with pytest.raises(DrillUsageError, match=r"write: .*shelf"):
+        run_drill(DrillOptions(report=tmp_path / "report", workload=str(own)))
+    assert children() == []
 
 
 def test_a_fault_that_does_not_bite_is_unknown(standin, tmp_path):
@@ -181,6 +215,7 @@ def test_what_the_lab_refuses_is_wrong_use(standin, tmp_path):
         ({"scenario": "meteor"}, "SCENARIO"),
         ({"profile": "slow"}, "--profile"),
         ({"seed": -1}, "--seed"),
+        ({"workload": "nowhere.sql"}, "--workload"),
         ({"cadence": 0}, "--cadence"),
         ({"ttl_s": -1}, "--ttl"),
         ({"report": Path("/proc/nowhere")}, "--report"),

@@ -81,7 +81,7 @@ MEANING = {
     "decide": "until the next epoch was claimed",
     "fence": "until the old lease had certainly ended",
     "promote": "until the survivor was the writer",
-    "route": "until a transfer was sent there",
+    "route": "until a write was sent there",
     "reconnect": "until one was acknowledged",
     "drain": "until the old writer was fenced and empty",
     "move": "until the new writer held the epoch",
