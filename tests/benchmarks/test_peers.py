@@ -137,9 +137,11 @@ def test_writers_go_through_the_candidates_and_note_nothing_while_nobody_lets_th
         notes, stop = io.StringIO(), threading.Event()
         worker = threading.Thread(target=work, args=(job, notes, stop))
         worker.start()
-        assert accepted.wait(20)
-        stop.set()
-        worker.join(20)
+        try:
+            assert accepted.wait(20)
+        finally:
+            stop.set()
+            worker.join(20)
     assert not worker.is_alive()
     assert notes.getvalue() == ""
 
@@ -220,7 +222,9 @@ def test_what_went_wrong_is_in_the_row():
 
 
 def test_a_zombie_that_nobody_was_promoted_beside_has_no_acknowledgements_to_count():
-    (row,) = table.rows(report(ran("paf", "zombie", 0.1)), "zombie")
+    _, row = table.rows(report(ran("farshore", "zombie", 0.2), ran("paf", "zombie", 0.1)), "zombie")
+    assert row.ratio == 0.5
+    assert table.cells(row, "zombie")[2] == DASH  # who goes on acknowledging wins nothing by it
     assert table.cells(row, "zombie")[4:6] == [DASH, "nobody was"]
 
 
