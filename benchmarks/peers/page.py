@@ -72,7 +72,9 @@ def _figure(report: Mapping[str, Any], scenario: str) -> str:
     rows = t.rows(report, scenario)
     measure = LOST if t.is_zombie(scenario) else OUTAGE
     picture = both(lambda width: _bars(width, report, rows, scenario, measure))
-    caption = f"<b>{escape(t.WORDS[scenario][0])}</b> {measure.about}; the bar is the median, each run a tick"
+    note = "; farshore's bar is the lab's in-region failover" if scenario == "node" else ""
+    about = f"{measure.about}; the bar is the median, each run a tick{note}"
+    caption = f"<b>{escape(t.WORDS[scenario][0])}</b> {escape(about)}"
     return f"<figure><figcaption>{caption}</figcaption>{picture}</figure>"
 
 
