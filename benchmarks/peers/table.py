@@ -13,7 +13,7 @@ WORDS = {
     ),
     "node": (
         "Node loss",
-        "kill -9 of the writer's server and agent, its standby next door; farshore's row is the lab's in-region failover",
+        "kill -9 of the writer's server and agent, standby next door; farshore's row is the lab's in-region failover",
     ),
     "switchover": ("Planned switchover", "an operator's command moves the writer to the other region"),
     "zombie": (
