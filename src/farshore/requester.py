@@ -3,7 +3,7 @@
 It decides nothing, and it waits for nothing in the region being left: any surviving region's table and RDS do.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from farshore.core import requests
@@ -20,6 +20,9 @@ Build = Callable[[Authority, Asked], Authority]
 
 TRIES = 40
 POLL_MS = 50
+HEAR_MS = 200
+HEARD_WITHIN_MS = 6000
+"""Three beats of a loop (lambdas.loop)."""
 
 
 def target_of(names: Names, record: Authority, wanted: str | None) -> str:
@@ -29,15 +32,39 @@ def target_of(names: Names, record: Authority, wanted: str | None) -> str:
     return wanted or names.other(record.region_of_record)
 
 
-def planned(cloud: Cloud, names: Names, move: str, wanted: str | None = None) -> Build:
+def planned(
+    requester: "Requester", cloud: Cloud, names: Names, move: str, wanted: str | None = None
+) -> Build:
     """`move`: a switchover to the region named or the other one, or a failback, home unless a region is named."""
     cluster = cloud.describe()
+    running = controllers(requester.journal, requester.clock, names.regions)
     wanted = wanted or (names.home_region if move == PlanKind.FAILBACK else None)
 
     def build(record: Authority, asked: Asked) -> Authority:
-        return requests.switchover(record, cluster, target_of(names, record, wanted), asked)
+        return requests.switchover(record, cluster, running, target_of(names, record, wanted), asked)
 
     return build
+
+
+def controllers(
+    journal: Journal, clock: Clock, regions: Iterable[str], within_ms: int = HEARD_WITHIN_MS
+) -> frozenset[str]:
+    """The regions whose controllers run: they go on beating while we watch, and a dead one's last word stays as it is.
+
+    Returns when all have been heard, or after `within_ms`. Raises UnknownOutcomeError without the table.
+    """
+    first, running = _beats(journal), frozenset[str]()
+    give_up_ms = clock.now().mono_ms + within_ms
+    while running < frozenset(regions) and clock.now().mono_ms < give_up_ms:
+        clock.sleep(HEAR_MS)
+        running |= {region for region, beat in _beats(journal).items() if beat != first.get(region)}
+    return running
+
+
+def _beats(journal: Journal) -> dict[str, tuple[str, int]]:
+    return {
+        one.region: (one.process, one.beat) for one in journal.read().presences if one.kind == "controller"
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,9 @@ class Play:
                 journal.compare_and_set(record, requests.account(record, closed, asked))
                 return False
         try:
-            after = requests.switchover(record, SimCloud(world, target).describe(), target, asked)
+            after = requests.switchover(
+                record, SimCloud(world, target).describe(), (HOME, STANDBY), target, asked
+            )
         except RefusedError:
             return False
         return journal.compare_and_set(record, after)

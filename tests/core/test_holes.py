@@ -51,7 +51,7 @@ def test_while_a_request_may_still_arrive_nobody_moves_the_role_elsewhere():
     assert play.world.record.quiet.target == STANDBY
     record, cluster = play.world.record, SimCloud(play.world, HOME).describe()
     with pytest.raises(RefusedError, match="may still arrive"):
-        requests.switchover(record, cluster, HOME, asked(play))
+        requests.switchover(record, cluster, (HOME, STANDBY), HOME, asked(play))
     play.world.lost = {STANDBY}
     play.run(10_000)
     assert play.world.record.phase is Phase.HELD
@@ -86,7 +86,7 @@ def test_the_reply_to_one_attempt_tells_nothing_of_the_attempt_before():
     assert left.until_ms == now.wall_ms + 5000
     after, cluster = dataclasses.replace(record, quiet=left), SimCloud(play.world, HOME).describe()
     with pytest.raises(RefusedError, match="may still arrive"):
-        requests.switchover(after, cluster, HOME, asked(play))
+        requests.switchover(after, cluster, (HOME, STANDBY), HOME, asked(play))
 
 
 def test_a_twin_does_not_send_what_another_process_has_recorded():
@@ -160,11 +160,11 @@ def test_a_lost_region_is_gone_back_to_only_when_it_is_accounted_for(state, word
     record = dataclasses.replace(play.world.record, aftermaths=(account,))
     cluster = SimCloud(play.world, HOME).describe()
     if words is None:
-        after = requests.switchover(record, cluster, HOME, asked(play))
+        after = requests.switchover(record, cluster, (HOME, STANDBY), HOME, asked(play))
         assert (after.plan.kind, after.phase) == (PlanKind.FAILBACK, Phase.DRAINING)
         return
     with pytest.raises(RefusedError, match=words):
-        requests.switchover(record, cluster, HOME, asked(play))
+        requests.switchover(record, cluster, (HOME, STANDBY), HOME, asked(play))
 
 
 def test_every_failover_opens_an_account_and_its_failback_closes_it():
@@ -293,7 +293,7 @@ def test_a_drain_that_does_not_end_is_called_off_in_its_time_by_whatever_clock_i
     for name in [name for name, actor in play.actors.items() if actor.region == HOME]:
         del play.actors[name]
     record, cluster = play.world.record, SimCloud(play.world, HOME).describe()
-    after = requests.switchover(record, cluster, STANDBY, asked_by_clock(play, -HOUR_MS))
+    after = requests.switchover(record, cluster, (HOME, STANDBY), STANDBY, asked_by_clock(play, -HOUR_MS))
     assert SimJournal(play.world, HOME, "alice").compare_and_set(record, after)
     play.run(FAST.drain_ms - 2 * FAST.renew_ms)
     assert play.world.record.phase is Phase.DRAINING

@@ -196,7 +196,7 @@ def test_a_profile_that_is_taken_keeps_its_inequalities(profile, name, value):
 @few
 @given(
     records((Phase.HELD,)),
-    st.sampled_from(("", "", "", "paused", "apart", "to itself")),
+    st.sampled_from(("", "", "", "paused", "apart", "to itself", "nobody there")),
     st.integers(0, 4000),
     st.booleans(),
 )
@@ -205,6 +205,7 @@ def test_a_planned_move_is_granted_exactly_when_nothing_stands_against_it(record
     now = Now(record.renewed_at_ms + age_ms, 0)
     target = record.holder if flaw == "to itself" else WEST if record.holder == EAST else EAST
     cluster = GlobalCluster(record.holder, None, synchronized=flaw != "apart")
+    running = {EAST, WEST} - {target if flaw == "nobody there" else ""}
     owed = next((a for a in record.aftermaths if a.region == target and not a.settled), None)
     quiet = record.quiet
     may = (
@@ -216,7 +217,7 @@ def test_a_planned_move_is_granted_exactly_when_nothing_stands_against_it(record
         and (quiet is None or quiet.target == target or quiet.until_ms <= now.wall_ms)
     )
     try:
-        after = requests.switchover(record, cluster, target, Asked("alice", now, FAST))
+        after = requests.switchover(record, cluster, running, target, Asked("alice", now, FAST))
     except RefusedError:
         assert not may
         return

@@ -81,7 +81,7 @@ class Story:
             match command.split():
                 case ["switchover", region]:
                     cluster = SimCloud(world, region).describe()
-                    after = requests.switchover(record, cluster, region, asked)
+                    after = requests.switchover(record, cluster, (HOME, STANDBY), region, asked)
                 case ["failover", region]:
                     statement = requests.loss_statement(record, world.profile)
                     after = requests.failover(record, region, statement, asked)

@@ -18,6 +18,7 @@ from running import (
     RunningLab,
     account_for_home,
     lose_home_with_orphans,
+    murder,
     unique,
     wait_for,
 )
@@ -93,6 +94,7 @@ def procedures(lab):
     wait_for("the failover", lambda: lab.record()["holder"] == STANDBY, 60)
     yield "failover", asked_by_functions(lab, begun, now_ms())
     lab.fault("heal", HOME)
+    lab.invoke_all(HOME)
     at_rest(lab, STANDBY)
     refused = farshore(lab, "failback")
     assert (refused.returncode, "has not been looked at" in refused.stderr) == (1, True), refused.stderr
@@ -159,6 +161,24 @@ def test_a_throttled_switchover_is_rolled_back_at_once_and_says_so(lab):
     assert [call["operation"] for call in calls(lab, begun)].count("SwitchoverGlobalCluster") == 1
     record = lab.record()
     assert (record["holder"], record["epoch"], record["quiet"]) == (HOME, before + 2, None)
+
+
+def test_a_planned_move_to_where_no_controller_runs_is_refused(lab):
+    """Its region is alive and follows; but nobody there would open it to writes."""
+    at_rest(lab, HOME)
+    functions, name = lab.aws("lambda", STANDBY), lab.names.controller_function(STANDBY)
+    functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    murder(lab.functions("controller", STANDBY))
+    before = lab.record()
+    for rehearsal in (["--dry-run"], []):
+        refused = farshore(lab, "switchover", *rehearsal)
+        assert refused.returncode == 1
+        assert f"no controller was heard in {STANDBY}" in refused.stderr
+    assert lab.record()["last_event"] == before["last_event"]
+    functions.delete_function_concurrency(FunctionName=name)
+    lab.invoke_all(STANDBY)
+    done = farshore(lab, "switchover", "--dry-run")
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.soak

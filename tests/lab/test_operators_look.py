@@ -203,7 +203,7 @@ def test_a_drain_that_stands_still_is_told_with_what_it_waits_for(lab, monkeypat
         monkeypatch.setenv(name, value)
     workshop = Workshop(from_environment())
     requester = moves.requester(workshop, reason="", ticket="T-2")
-    build = planned(workshop.cloud, workshop.settings.names, "switchover")
+    build = planned(requester, workshop.cloud, workshop.settings.names, "switchover")
     found = wait_for("a request within the lease", lambda: drained(lab, requester, build), 120)
     assert (found["record"]["phase"], found["writer"], found["exit_code"]) == ("DRAINING", None, 1)
     assert found["waiting_for"] == f"{HOME} to be fenced and its last transactions to end"

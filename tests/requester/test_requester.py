@@ -6,7 +6,8 @@ from farshore.core import requests
 from farshore.core.authority import Phase
 from farshore.core.errors import RefusedError, UnknownOutcomeError
 from farshore.core.profile import FAST
-from farshore.requester import TRIES, Person, Requester
+from farshore.ports import Page, Presence
+from farshore.requester import HEARD_WITHIN_MS, TRIES, Person, Requester, controllers
 from farshore.simulate.ports import SimCloud, SimJournal
 from farshore.simulate.processes import Actor, run
 from farshore.simulate.servers import HOME, STANDBY
@@ -42,7 +43,7 @@ class Desk:
 
     def switchover(self, target=STANDBY):
         cluster = SimCloud(self.world, STANDBY).describe()
-        return lambda record, asked: requests.switchover(record, cluster, target, asked)
+        return lambda record, asked: requests.switchover(record, cluster, (HOME, STANDBY), target, asked)
 
     def before_write(self, act):
         """Do something once, between the person's read and write."""
@@ -196,3 +197,38 @@ def test_any_surviving_region_will_do():
     desk.requester.submit(lambda record, asked: requests.failover(record, STANDBY, statement, asked))
     desk.clock.sleep(5000)
     assert desk.world.record.holder == STANDBY
+
+
+class Told:
+    """A journal that says at each time (simulated ms) which loops have put which beat."""
+
+    def __init__(self, desk, beats):
+        self.desk, self.beats, self.began = desk, beats, desk.clock.now().mono_ms
+
+    def read(self):
+        at_ms = self.desk.clock.now().mono_ms - self.began
+        return Page(None, {}, [Presence(*key, 0, beat) for key, beat in self.beats(at_ms).items()])
+
+
+@pytest.mark.parametrize(
+    ("beats", "running"),
+    [
+        (lambda ms: {("controller", HOME, "a"): ms // 2000, ("controller", STANDBY, "b"): ms // 2000}, {HOME, STANDBY}),
+        (lambda ms: {("controller", HOME, "a"): ms // 2000, ("controller", STANDBY, "b"): 7}, {HOME}),
+        (lambda ms: {("controller", HOME, "a"): ms // 2000, ("monitor", STANDBY, "b"): ms // 2000}, {HOME}),
+        (lambda ms: {("controller", HOME, "a" if ms < 900 else "c"): 1}, {HOME}),
+        (lambda ms: {("controller", HOME, "a"): 1} if ms > 2000 else {}, {HOME}),
+        (lambda ms: {("controller", HOME, "a"): ms // 5900}, {HOME}),
+        (lambda ms: {("controller", HOME, "a"): ms // 6300}, set()),
+        (lambda _: {}, set()),
+    ],
+    ids=["both", "one is dead", "a monitor is none", "restarted", "just started", "slow", "too slow", "nobody"],
+)  # fmt: skip
+def test_a_controller_runs_when_it_goes_on_beating(beats, running):
+    desk = Desk()
+    began = desk.clock.now().mono_ms
+    assert controllers(Told(desk, beats), desk.clock, (HOME, STANDBY)) == running
+    took_ms = desk.clock.now().mono_ms - began
+    assert (
+        took_ms < 2500 if running == {HOME, STANDBY} else HEARD_WITHIN_MS <= took_ms < HEARD_WITHIN_MS + 1000
+    )

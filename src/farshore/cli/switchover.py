@@ -39,7 +39,7 @@ def _planned(
     with reported():
         workshop = Workshop(from_environment())
         requester = operate.requester(workshop, reason=reason, ticket=ticket)
-        build = planned(workshop.cloud, workshop.settings.names, move, to)
+        build = planned(requester, workshop.cloud, workshop.settings.names, move, to)
         if dry_run:
             moves.rehearse(workshop, requester, build, as_json=as_json)
             return

@@ -133,7 +133,10 @@ class Child:
             return None
 
     def _await_end(self, timeout_s: float) -> None:
-        ended = os.pidfd_open(self.pid)
+        try:
+            ended = os.pidfd_open(self.pid)
+        except ProcessLookupError:  # another thread has reaped it since
+            return
         try:
             poller = select.poll()
             poller.register(ended, select.POLLIN)

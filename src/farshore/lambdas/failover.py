@@ -99,7 +99,7 @@ def _ask(workshop: Workshop, request: Request) -> dict[str, object]:
     requester = Requester(workshop.journal, workshop.clock, workshop.settings.profile, request.person)
     if request.move == "failover":
         return _answer(requester.submit(_failover(workshop, request)))
-    return _answer(requester.submit(planned(workshop.cloud, names, request.move, request.target)))
+    return _answer(requester.submit(planned(requester, workshop.cloud, names, request.move, request.target)))
 
 
 def _failover(workshop: Workshop, request: Request) -> Build:

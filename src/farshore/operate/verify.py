@@ -1,7 +1,6 @@
 """After a deployment: the seed's six integration checks, against AWS or the lab, each with what was seen."""
 
 import json
-import time
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -11,13 +10,13 @@ import dns.resolver
 from farshore.aws.clients import client
 from farshore.names import ALARMS
 from farshore.operate.checks import Look, Report, pages, run
+from farshore.requester import controllers
 from farshore.resolve import resolver
 from farshore.workshop import Workshop
 
 CALL_MS = 10_000
 LOOK_MS = 30_000
-BEATS_WITHIN_S = 12.0
-_POLL_S = 0.5
+BEATS_WITHIN_MS = 12_000
 
 
 def verify(workshop: Workshop, *, publish: bool = True) -> Report:
@@ -97,24 +96,12 @@ def _monitor(workshop: Workshop, region: str) -> tuple[bool, str]:
 
 
 def _controllers(workshop: Workshop) -> tuple[bool, str]:
-    """A loop that runs goes on beating; the last word of a dead one stays in the table and does not change."""
     names = workshop.settings.names
-    first = _beats(workshop)
-    give_up = time.monotonic() + BEATS_WITHIN_S
-    running: set[str] = set()
-    while running < set(names.regions) and time.monotonic() < give_up:
-        time.sleep(_POLL_S)
-        now = _beats(workshop)
-        running |= {region for region, beat in now.items() if beat != first.get(region)}
+    running = controllers(workshop.journal, workshop.clock, names.regions, BEATS_WITHIN_MS)
     record = workshop.journal.read().record
     holder = record.holder if record else None
     words = ", ".join(f"{region} {'beats' if region in running else 'is silent'}" for region in names.regions)
     return running >= set(names.regions), f"{words}; {holder or 'nobody'} holds authority"
-
-
-def _beats(workshop: Workshop) -> dict[str, tuple[str, int]]:
-    presences = workshop.journal.read().presences
-    return {one.region: (one.process, one.beat) for one in presences if one.kind == "controller"}
 
 
 def _peering(workshop: Workshop) -> tuple[bool, str]:

@@ -54,7 +54,8 @@ def _asked_for(
     target, profile = trouble.where, history.world.profile
     match trouble.kind:
         case "switchover":
-            return requests.switchover(record, SimCloud(history.world, region).describe(), target, asked)
+            cluster = SimCloud(history.world, region).describe()
+            return requests.switchover(record, cluster, (HOME, STANDBY), target, asked)
         case "failover":
             return requests.failover(record, target, requests.loss_statement(record, profile), asked)
         case "propose":

@@ -1,5 +1,6 @@
 """Planned moves: switchover, and failback to a region that was lost. They lose nothing, so they refuse early."""
 
+from collections.abc import Container
 from dataclasses import replace
 
 from farshore.core.authority import Authority, Evidence, Phase, Plan, PlanKind
@@ -7,9 +8,14 @@ from farshore.core.facts import GlobalCluster
 from farshore.core.requests.asked import Asked, Refusal, refuse_first, still_quiet, under_way, write
 
 
-def switchover(record: Authority, cluster: GlobalCluster | None, target: str, asked: Asked) -> Authority:
-    """Begin a planned move to `target`; towards a region that was lost it is a failback, with more to answer for."""
-    refuse_first(_planned_refusals(record, cluster, target, asked))
+def switchover(
+    record: Authority, cluster: GlobalCluster | None, running: Container[str], target: str, asked: Asked
+) -> Authority:
+    """Begin a planned move to `target`; towards a region that was lost it is a failback, with more to answer for.
+
+    `running`: the regions whose controllers run; without the target's, nobody would open it to writes.
+    """
+    refuse_first(_planned_refusals(record, cluster, running, target, asked))
     was_lost = any(account.region == target for account in record.aftermaths)
     kind = PlanKind.FAILBACK if was_lost else PlanKind.SWITCHOVER
     source = record.region_of_record
@@ -31,7 +37,7 @@ def switchover(record: Authority, cluster: GlobalCluster | None, target: str, as
 
 
 def _planned_refusals(
-    record: Authority, cluster: GlobalCluster | None, target: str, asked: Asked
+    record: Authority, cluster: GlobalCluster | None, running: Container[str], target: str, asked: Asked
 ) -> list[Refusal]:
     profile, now_ms = asked.profile, asked.now.wall_ms
     source = record.region_of_record
@@ -83,6 +89,11 @@ def _planned_refusals(
             "wait for the lag to fall, or raise switchover_lag_ms.",
         ),
         *_account_refusals(record, target),
+        (
+            lambda: target not in running,
+            f"no controller was heard in {target}: writes would stop until one opens it.",
+            "its schedule starts it within a minute; `farshore verify` shows whether it runs.",
+        ),
     ]
 
 

@@ -1,0 +1,108 @@
+"""A failover on a lab that runs, and the controller that drives it killed or frozen at each of its steps.
+
+Whatever is hit, the other region takes over in the next epoch, one region writes at a time, and every acknowledged
+transaction that is missing afterwards is on the product's list of orphans.
+"""
+
+import signal
+import time
+from types import SimpleNamespace
+
+import pytest
+from running import (
+    HOME,
+    STANDBY,
+    Pulse,
+    RunningLab,
+    assert_one_writer,
+    lose_home_with_orphans,
+    unique,
+    wait_for,
+)
+from test_interrupted_moves import (
+    FROZEN_S,
+    PATIENCE_S,
+    Ledger,
+    Log,
+    _renewed,
+    forget_lost_requests,
+    hit,
+    revive,
+)
+
+pytestmark = [pytest.mark.lab, pytest.mark.soak, pytest.mark.timeout(600)]
+STEPS = ("claim-lost-holder", "promote", "promoted")
+NOT_ASKED_FOR = SimpleNamespace(is_over=lambda: False)
+
+
+@pytest.fixture(scope="module")
+def lab():
+    running = RunningLab(unique("f"))
+    try:
+        running.await_ready().make_pulse_table()
+        with running.admin(HOME) as admin:
+            admin.execute("create table ledger.effect (key uuid not null)")
+            admin.execute(f"grant select, insert on ledger.effect to {running.info['database']['app_user']}")
+        running.run("guard", "install", "--table", "ledger.effect")
+        yield running
+    finally:
+        running.close()
+
+
+def go_home(lab: RunningLab) -> dict:
+    forget_lost_requests(lab)
+    record = wait_for("a move may begin", lambda: _renewed(lab), 90)
+    if record["holder"] != HOME:
+        lab.run("failback", timeout_s=PATIENCE_S)
+    return wait_for("home holds", lambda: lab.at_rest(HOME) and _renewed(lab), 90)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=str)
+@pytest.mark.parametrize("step", STEPS)
+def test_a_failover_interrupted_at(lab, step, how):
+    before = go_home(lab)
+    with Ledger(lab) as ledger, Pulse(lab, STANDBY) as standby:
+        wait_for("a first entry", ledger.confirmed)
+        log, victims = Log(lab, STANDBY), lab.functions("controller", STANDBY)
+        lose_home_with_orphans(lab)
+        assert log.await_step(step, NOT_ASKED_FOR)
+        struck = hit(victims, how)
+        phase = lab.record()["phase"]
+        assert struck, "nobody was there to be hit"
+        revive(lab, STANDBY)
+        if how is signal.SIGSTOP:
+            time.sleep(FROZEN_S)  # the length of the freeze is the case, not a wait for something
+            hit(struck, signal.SIGCONT)
+        held = wait_for(
+            "the standby holds", lambda: lab.record()["holder"] == STANDBY and lab.record(), PATIENCE_S
+        )
+        wait_for("entries are booked again", standby.confirmed, PATIENCE_S)
+    print(f"failover, {step}, {how.name} in {phase}: {STANDBY} holds {held['epoch']}")
+    assert held["epoch"] == before["epoch"] + 1
+    assert_one_writer(ledger, standby)
+    lab.fault("heal", HOME)
+    lab.invoke_all()
+    wait_for("home follows", lambda: not lab.record()["degraded"], 120)
+    settle(lab, missing(lab, ledger))
+
+
+def missing(lab: RunningLab, ledger: Ledger) -> set[str]:
+    """What was acknowledged and is not there; nothing is there that certainly failed."""
+    with lab.admin(STANDBY) as admin:
+        booked = {row[0] for row in admin.execute("select id from ledger.pulse")}
+    assert not set(ledger.refused) & booked
+    return {str(key) for key, _ in ledger.acknowledged if key not in booked}
+
+
+def settle(lab: RunningLab, lost: set[str]) -> None:
+    """The evidence is read, every lost entry is on the list, and the account is closed."""
+
+    def complete() -> dict | None:
+        found = lab.run("orphans")
+        return found if found["complete"] else None
+
+    listed = wait_for("the old volume is read", complete, 60, 1.0)
+    rows = [row for orphan in listed["orphans"] for row in orphan["rows"] if row["table"] == "ledger.pulse"]
+    assert lost <= {row["key"]["id"] for row in rows}
+    lab.run("reconcile")
+    lab.run("reconcile", "--resolved")
