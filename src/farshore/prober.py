@@ -8,14 +8,16 @@ from farshore.core.lag import Replica, Word
 from farshore.core.profile import Profile
 from farshore.ports import Clock
 from farshore.postgres.session import DatabaseUnreachableError, Session
+from farshore.survive import survive
 
 # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora_global_db_status.html
-# Only the writer knows how far its secondaries are behind; its own row carries -1.
+# Only the writer knows how far its secondaries are behind; its own row carries -1, and one that has just connected has
+# no calculation yet.
 _PROBE = sql.SQL("""
     select not pg_is_in_recovery(), case when not pg_is_in_recovery() then
         (select coalesce(json_agg(json_build_array(aws_region, rpo_lag_in_msec, round(extract(epoch from
                 clock_timestamp() - last_lag_calculation_time) * 1000)::bigint)), '[]')
-           from aurora_global_db_status() where rpo_lag_in_msec >= 0) end
+           from aurora_global_db_status() where rpo_lag_in_msec >= 0 and last_lag_calculation_time is not null) end
 """)
 
 
@@ -38,7 +40,7 @@ class Prober:
         self._stopped = threading.Event()
 
     def start(self, name: str) -> None:
-        threading.Thread(target=self._run, name=f"probe {name}", daemon=True).start()
+        threading.Thread(target=self._run, args=(f"probe {name}",), name=f"probe {name}", daemon=True).start()
 
     def stop(self) -> None:
         self._stopped.set()
@@ -60,16 +62,20 @@ class Prober:
         replicas = (Replica(r.region, r.rpo_lag_ms, r.age_ms + since_ms) for r in word.replicas)
         return Word(word.writes, tuple(replicas))
 
-    def _run(self) -> None:
+    def _run(self, name: str) -> None:
         while not self._stopped.is_set():
-            self._turn()
+            survive(name, self._turn)
             self._stopped.wait(self._profile.probe_ms / 1000)
         self._session.close()
 
     def _turn(self) -> None:
         if self._clock.now().mono_ms - self._turned_ms > self._turn_max_ms:
             self._forget()
-        self._probe()
+        try:
+            self._probe()
+        except Exception:
+            self._forget()  # an answer that cannot be read is neither silence nor a sign of a writer
+            raise
         if self._clock.now().mono_ms - self._turned_ms > self._turn_max_ms:
             self._forget()
         self._turned_ms = self._clock.now().mono_ms

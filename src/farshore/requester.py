@@ -35,15 +35,21 @@ def target_of(names: Names, record: Authority, wanted: str | None) -> str:
 def planned(
     requester: "Requester", cloud: Cloud, names: Names, move: str, wanted: str | None = None
 ) -> Build:
-    """`move`: a switchover to the region named or the other one, or a failback, home unless a region is named."""
+    """`move`: a switchover to the region named or the other one, or a failback, home unless a region is named.
+
+    Raises RefusedError at once for what needs no listening to the controllers, which takes some seconds.
+    """
     cluster = cloud.describe()
-    running = controllers(requester.journal, requester.clock, names.regions)
     wanted = wanted or (names.home_region if move == PlanKind.FAILBACK else None)
 
-    def build(record: Authority, asked: Asked) -> Authority:
-        return requests.switchover(record, cluster, running, target_of(names, record, wanted), asked)
+    def given(running: Iterable[str]) -> Build:
+        regions = frozenset(running)
+        return lambda record, asked: requests.switchover(
+            record, cluster, regions, target_of(names, record, wanted), asked
+        )
 
-    return build
+    requester.rehearse(given(names.regions))
+    return given(controllers(requester.journal, requester.clock, names.regions))
 
 
 def controllers(

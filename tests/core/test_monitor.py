@@ -1,9 +1,11 @@
 """The monitor's silences: time in which it really asked, never time in which it was frozen itself."""
 
+import time
 from dataclasses import dataclass
 
 import pytest
 
+from farshore.clock import SystemClock
 from farshore.core.facts import Now
 from farshore.core.profile import FAST
 from farshore.postgres.session import DatabaseUnreachableError
@@ -23,14 +25,25 @@ class Endpoint:
 
     def __init__(self, clock):
         self.clock, self.answers, self.frozen_ms = clock, True, 0
+        self.replicas = [["us-west-2", 7, 100]]
+
+    def close(self):
+        pass
 
     def row(self, statement, values, timeout_ms):
         self.clock.ms += self.frozen_ms
         self.frozen_ms = 0
         if self.answers:
-            return True, [["us-west-2", 7, 100]]
+            return True, self.replicas
         self.clock.ms += timeout_ms
         raise DatabaseUnreachableError("silence")
+
+
+def eventually(met, within_s=10):
+    give_up = time.monotonic() + within_s
+    while not met():
+        assert time.monotonic() < give_up
+        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -106,3 +119,19 @@ def test_the_writers_word_grows_old_and_then_is_no_word(place):
     turn(prober, clock)
     assert prober.word() is None
     assert (prober.asked, prober.answered) == (2, 1)
+
+
+def test_an_answer_that_cannot_be_read_ends_no_prober_and_is_no_evidence():
+    """Then the endpoint falls silent: that is seen, which a thread that had died would never do."""
+    endpoint = Endpoint(SystemClock())
+    endpoint.replicas = [["us-west-2", None, None]]
+    endpoint.clock = Clock()  # its silence takes no time here
+    prober = Prober(endpoint, FAST, SystemClock())
+    prober.start("test")
+    try:
+        eventually(lambda: prober.asked >= 3)
+        assert (prober.answered, prober.silent_ms()) == (0, None)
+        endpoint.answers = False
+        eventually(lambda: (prober.silent_ms() or 0) >= FAST.unreachable_after_ms)
+    finally:
+        prober.stop()

@@ -1,6 +1,8 @@
 """The failover function: requests go into the journal or are refused in words; events are opinions and nothing else."""
 
+import itertools
 import json
+import threading
 import time
 from types import SimpleNamespace
 
@@ -17,6 +19,7 @@ from farshore.core.profile import FAST
 from farshore.lab.cloud.service_events import health_event
 from farshore.lambdas import failover
 from farshore.names import Names
+from farshore.ports import Presence
 from farshore.settings import from_environment
 from farshore.workshop import Workshop
 
@@ -107,6 +110,26 @@ def test_a_wrong_request_is_named(event, named):
         failover.parse(event, "r-1")
 
 
+@pytest.fixture
+def controllers(workshop):
+    """Both regions' controllers beat."""
+    stopped = threading.Event()
+
+    def beat():
+        for beat in itertools.count(1):
+            for region in NAMES.regions:
+                workshop.journal.put_presence(Presence("controller", region, f"{region}/1", 1, beat))
+            if stopped.wait(0.05):
+                return
+
+    thread = threading.Thread(target=beat)
+    thread.start()
+    yield
+    stopped.set()
+    thread.join()
+
+
+@pytest.mark.usefixtures("controllers")
 def test_a_switchover_is_journalled_for_the_controllers(workshop):
     before = held_by(workshop, HOME)
     answer = asked(move="switchover", target=STANDBY, requested_by="runbook 7")
@@ -118,6 +141,7 @@ def test_a_switchover_is_journalled_for_the_controllers(workshop):
     assert workshop.journal.history(before.version)[-1].ticket == "T-1"
 
 
+@pytest.mark.usefixtures("controllers")
 def test_a_second_request_is_told_who_was_first(workshop):
     held_by(workshop, HOME)
     assert asked(move="switchover")["accepted"] is True
@@ -126,6 +150,7 @@ def test_a_second_request_is_told_who_was_first(workshop):
     assert "is under way" in again["reason"]
 
 
+@pytest.mark.usefixtures("controllers")
 def test_a_failback_means_home(workshop):
     held_by(workshop, STANDBY)
     assert asked(move="failback")["target"] == HOME

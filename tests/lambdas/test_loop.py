@@ -1,5 +1,6 @@
 """The loop inside an invocation: it overlaps, steps aside, survives a table that does not answer, and ends."""
 
+import itertools
 from dataclasses import dataclass, field
 
 import pytest
@@ -114,3 +115,19 @@ def test_a_table_that_does_not_answer_is_asked_again():
     ended = run(Table(), clock, tick, limit_ms=10_000)
     assert ended["failures"] > 50
     assert ended["ticks"] == 0
+
+
+def test_what_nobody_expected_silences_no_region_and_is_told_at_the_end():
+    table, clock, said = Table(), Clock(), []
+
+    def tick():
+        said.append(clock.ms)
+        if 10_000 < clock.ms < 12_000:
+            raise TypeError("an answer that nobody thought of")
+        return 100
+
+    with pytest.raises(TypeError, match="nobody thought of"):
+        run(table, clock, tick)
+    assert clock.ms >= loop.LOOP_MS
+    assert max(after - before for before, after in itertools.pairwise(said)) <= loop.UNEXPECTED_MS
+    assert table.presences[0].beat > loop.LOOP_MS / loop.BEAT_MS * 0.9

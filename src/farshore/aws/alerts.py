@@ -8,6 +8,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from farshore.core.lag import State, Verdict, lines
 from farshore.log import log
+from farshore.survive import endless
 
 SCHEMA = "farshore.lag/1"
 RETRY_S = 2.0
@@ -24,22 +25,21 @@ class LagAlerts:
         self._sns, self._topic_arn, self._region, self._deployment = sns, topic_arn, region, deployment
         self._waiting: tuple[State, Verdict] | None = None
         self._changed = threading.Condition()
-        threading.Thread(target=self._run, name="alerts", daemon=True).start()
+        endless("alerts", self._turn)
 
     def lag(self, before: State, verdict: Verdict) -> None:
         with self._changed:
             self._waiting = before, verdict
             self._changed.notify()
 
-    def _run(self) -> None:
-        while True:
-            before, verdict = news = self._next()
-            sent = self._send(before, verdict)
-            with self._changed:
-                if sent and self._waiting is news:
-                    self._waiting = None
-                elif not sent:
-                    self._changed.wait(RETRY_S)
+    def _turn(self) -> None:
+        before, verdict = news = self._next()
+        sent = self._send(before, verdict)
+        with self._changed:
+            if sent and self._waiting is news:
+                self._waiting = None
+            elif not sent:
+                self._changed.wait(RETRY_S)
 
     def _next(self) -> tuple[State, Verdict]:
         with self._changed:

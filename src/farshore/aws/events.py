@@ -20,6 +20,7 @@ from farshore.core.errors import UnknownOutcomeError
 from farshore.core.told import document, headline, wait_ms
 from farshore.log import log
 from farshore.names import Names
+from farshore.survive import endless
 
 SOURCE = "farshore"
 DETAIL_TYPE = "Authority transition"
@@ -46,17 +47,13 @@ class TransitionEvents:
         self._names, self._region = names, region
         self._due: list[tuple[float, int, Event]] = []
         self._changed = threading.Condition()
-        threading.Thread(target=self._run, name="events", daemon=True).start()
+        endless("events", lambda: self._settle(self._next()))
 
     def transition(self, record: Authority, process: str) -> None:
         due = time.monotonic() + wait_ms(record, self._region, process) / 1000
         with self._changed:
             heapq.heappush(self._due, (due, record.last_event.version, record.last_event))
             self._changed.notify()
-
-    def _run(self) -> None:
-        while True:
-            self._settle(self._next())
 
     def _next(self) -> Event:
         with self._changed:

@@ -15,6 +15,7 @@ from farshore.core.lag import Metric
 from farshore.core.profile import Profile
 from farshore.log import log
 from farshore.ports import Clock
+from farshore.survive import survive
 
 NAMES = ("AuroraGlobalDBRPOLag", "AuroraGlobalDBReplicationLag")
 PERIOD_S = 60
@@ -77,7 +78,7 @@ class LagMetricReader:
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            self.ask()
+            survive("lag metric", self.ask)
             has_value = self._answer is not None and self._answer[1] is not None
             self._stopped.wait((self._every_ms if has_value else self._every_ms / 5) / 1000)
 

@@ -8,6 +8,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from farshore.core.lag import Verdict
 from farshore.log import log
+from farshore.survive import endless
 
 AUTHORITY_HOME = "AuthorityHome"
 REPLICATION_LAG = "ReplicationLagMs"
@@ -24,7 +25,7 @@ class MetricPublisher:
         self._waiting: dict[str, tuple[float, int]] = {}
         self._lock = threading.Lock()
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
-        threading.Thread(target=self._run, name="metrics", daemon=True).start()
+        endless("metrics", self._turn)
 
     def authority_home(self, *, is_home: bool, read_at_ms: int) -> None:
         self.publish(AUTHORITY_HOME, float(is_home), read_at_ms)
@@ -40,13 +41,12 @@ class MetricPublisher:
             self._waiting[metric] = (value, at_unix_ms)
         self._wake.put(None)
 
-    def _run(self) -> None:
-        while True:
-            self._wake.get()
-            with self._lock:
-                batch, self._waiting = self._waiting, {}
-            if batch:
-                self._send(batch)
+    def _turn(self) -> None:
+        self._wake.get()
+        with self._lock:
+            batch, self._waiting = self._waiting, {}
+        if batch:
+            self._send(batch)
 
     def _send(self, batch: dict[str, tuple[float, int]]) -> None:
         data = [

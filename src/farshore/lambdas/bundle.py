@@ -28,6 +28,7 @@ FILES = (
     "prober",
     "resolve",
     "settings",
+    "survive",
     "workshop",
 )
 _EPOCH = (1980, 1, 1, 0, 0, 0)

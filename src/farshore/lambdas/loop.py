@@ -9,12 +9,16 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from farshore.core.errors import UnknownOutcomeError
+from farshore.core.facts import Now
 from farshore.log import log
 from farshore.ports import Clock, Journal, Presence
+from farshore.survive import log_unexpected
 
 LOOP_MS = 150_000
 LAST_MS = 5000
 BEAT_MS = 2000
+RETRY_MS = 50
+UNEXPECTED_MS = 500
 
 
 class LambdaContext(Protocol):
@@ -42,15 +46,18 @@ def run(
     clock: Clock,
     tick: Callable[[], int],
 ) -> dict[str, object]:
-    """Tick until the time is over or a newer loop has taken over; returns how it ended, for the log."""
-    started = clock.now()
+    """Tick until the time is over or a newer loop has taken over; returns how it ended, for the log.
+
+    An error that nobody expected ends no loop, which would silence the region until the next schedule; it is raised
+    when the loop is over, so that the invocation counts as failed and the alarm on failures rings.
+    """
+    started, unexpected = clock.now(), None
     ticks, failures, beat = 0, 0, 0
     beaten_ms: int | None = None
     heard: dict[str, int] = {}
-    while True:
+    why = "time"
+    while _time_is_left(started, clock.now(), context):
         now = clock.now()
-        if now.mono_ms - started.mono_ms >= LOOP_MS or context.get_remaining_time_in_millis() < LAST_MS:
-            return _ended("time", ticks, failures)
         try:
             rest_ms = tick()
             ticks += 1
@@ -58,13 +65,23 @@ def run(
                 beat, beaten_ms = beat + 1, now.mono_ms
                 mine = Presence(kind, region, process, started.wall_ms, beat)
                 if _newer_is_running(journal.read().presences, mine, heard):
-                    return _ended("a newer loop runs", ticks, failures)
+                    why = "a newer loop runs"
+                    break
                 journal.put_presence(mine)
         except UnknownOutcomeError as error:
-            failures += 1
+            failures, rest_ms = failures + 1, RETRY_MS
             log("tick-failed", kind=kind, region=region, process=process, error=str(error))
-            rest_ms = 50
+        except Exception as error:  # noqa: BLE001 - raised at the end
+            failures, unexpected, rest_ms = failures + 1, error, UNEXPECTED_MS
+            log_unexpected(f"{kind} {region} {process}", error)
         clock.sleep(rest_ms)
+    if unexpected is not None:
+        raise unexpected
+    return {"ended": why, "ticks": ticks, "failures": failures}
+
+
+def _time_is_left(started: Now, now: Now, context: LambdaContext) -> bool:
+    return now.mono_ms - started.mono_ms < LOOP_MS and context.get_remaining_time_in_millis() >= LAST_MS
 
 
 def _newer_is_running(presences: Iterable[Presence], mine: Presence, heard: dict[str, int]) -> bool:
@@ -76,7 +93,3 @@ def _newer_is_running(presences: Iterable[Presence], mine: Presence, heard: dict
             running = running or other.beat > heard.get(other.process, other.beat)
             heard[other.process] = other.beat
     return running
-
-
-def _ended(why: str, ticks: int, failures: int) -> dict[str, object]:
-    return {"ended": why, "ticks": ticks, "failures": failures}
