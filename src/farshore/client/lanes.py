@@ -67,6 +67,7 @@ class Board(Generic[S]):
         self._standing: Standing[Lane[S]] = Standing(time.monotonic())
         self._lock = threading.Lock()
         self._lanes: tuple[Lane[S], ...] = ()
+        self._hinted: set[Lane[S]] = set()  # somebody holds a connection there by DNS's word alone
         self.listeners: list[Callable[[], None]] = []  # called when the writer is lost, by whoever noticed
 
     def watch(self, lanes: "tuple[Lane[S], ...]") -> None:
@@ -78,20 +79,30 @@ class Board(Generic[S]):
         since = self._standing.searching_since
         return None if since is None else time.monotonic() - since
 
+    def lent(self, lane: "Lane[S]") -> None:
+        """A connection to the lane was given away; while no writer is known, on DNS's word alone."""
+        with self._lock:
+            if self._standing.writer is None:
+                self._hinted.add(lane)
+
     def found(self, lane: "Lane[S]", epoch: int) -> None:
         with self._lock:
             before = self._standing.writer
             if not self._standing.found(lane, epoch):
                 return
+            former = ({before} if before is not None else self._hinted) - {lane}
+            self._hinted = set()
             self._known.set()
-        if before is not None and before is not lane:
-            self._tell_of(before)
+        for each in former:
+            self._tell_of(each)
 
     def lost(self, lane: "Lane[S]") -> None:
         """The lane failed a caller: look for the writer on every lane at once."""
         with self._lock:
-            news = self._standing.lost(lane, time.monotonic())
-            if news:
+            known = self._standing.lost(lane, time.monotonic())
+            news = known or lane in self._hinted
+            self._hinted.discard(lane)
+            if known:
                 self._known.clear()
         self.doubt()
         if news:
@@ -104,6 +115,10 @@ class Board(Generic[S]):
 
     def leads_to(self, lane: "Lane[S]") -> bool:
         return self._standing.writer is lane
+
+    def relies_on(self, lane: "Lane[S]") -> bool:
+        """Whether somebody may hold a connection to it as to the writer's."""
+        return self.leads_to(lane) or lane in self._hinted
 
     def _tell_of(self, former: "Lane[S]") -> None:
         former.losses += 1
@@ -225,7 +240,7 @@ class Lane(Generic[S]):
 
     def _ceased(self) -> None:
         """What this lane's own look found: its server is not, or not any more, the writer."""
-        if self._board.leads_to(self):
+        if self._board.relies_on(self):
             self._board.lost(self)
 
     def _probe_pause_s(self) -> float:

@@ -50,6 +50,7 @@ class Writer(Line):
     ) -> None:
         self._lane, self._board, self._losses = lane, board, lane.losses
         self._call_s, self.abandon = call_s, abandon
+        board.lent(lane)
 
     @property
     def region(self) -> str | None:
