@@ -1,4 +1,4 @@
-"""Who is told of a writer that is lost, also before any writer was known: DNS's word alone may have lent connections."""
+"""Who is told of a writer that is lost, also before any was known: DNS's word alone may have lent connections."""
 
 import threading
 

@@ -149,6 +149,7 @@ def test_no_failover_is_unknown(standin, tmp_path):
     assert report["outage_recovered"] is False
 
 
+@pytest.mark.soak
 def test_no_list_of_orphans_is_unknown(standin, tmp_path):
     standin("no orphan list")
     exit_code, report = drill(tmp_path)
@@ -156,6 +157,7 @@ def test_no_list_of_orphans_is_unknown(standin, tmp_path):
     assert kinds(report) == {"orphans_missing"}
 
 
+@pytest.mark.soak
 def test_a_list_that_names_what_is_not_lost_is_invalid(standin, tmp_path):
     standin("invented orphan")
     exit_code, report = drill(tmp_path)
@@ -179,6 +181,7 @@ def test_a_switchover_there_and_back_loses_nothing(standin, tmp_path):
     assert (report["lost_acked"], report["orphans"]) == (0, [])
 
 
+@pytest.mark.soak
 def test_a_switchover_that_leaves_something_behind_is_invalid(standin, tmp_path):
     standin("loses what is on its way", accept_s=1, recover_s=5)
     exit_code, report = drill(tmp_path, "switchover")
@@ -196,6 +199,7 @@ def test_the_way_home_is_closed_until_the_lost_are_accounted_for(standin, tmp_pa
     assert "farshore reconcile" in report["refusals"][0]["reason"]
 
 
+@pytest.mark.soak
 def test_a_way_home_that_is_open_too_early_is_invalid(standin, tmp_path):
     standin("forgets the lost")
     exit_code, report = drill(tmp_path, "failback")

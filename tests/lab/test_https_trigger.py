@@ -12,7 +12,7 @@ from running import HOME, STANDBY, RunningLab, murder, unique, wait_for
 from test_route53 import HTTPS_TABLE, KNOWN
 from watching import Voices, answers, sightings
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.lab, pytest.mark.soak, pytest.mark.timeout(900)]
 REGIONS = (HOME, STANDBY)
 HEARD_S = 60
 RUNS = [row for row in HTTPS_TABLE if row[0] not in ("hw", "wh")]
@@ -208,7 +208,6 @@ def test_the_endpoints_move_dns_whatever_the_metrics_say(lab, voices):
     holds(lab, said, ("hh", 0, HOME))
 
 
-@pytest.mark.soak
 def test_the_truth_table_of_the_https_trigger_on_a_lab_that_runs(lab, voices):
     said = Said(lab, voices)
     assert len(RUNS) == 21

@@ -36,7 +36,7 @@ from running import (
 from farshore.client import Client, Key, Settings, Target
 from farshore.core.profile import FAST
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.soak, pytest.mark.timeout(300)]
 FROZEN_S = FAST.intent_not_after_ms / 1000 + 2
 PATIENCE_S = 60.0
 STEPS = ("drain", "drained", "switch", "AWS moves the writer", "promoted")
@@ -304,23 +304,9 @@ def _status(lab: RunningLab) -> dict:
     return json.loads(done.stdout)
 
 
-SAMPLE = [
-    ("drain", signal.SIGKILL),
-    ("drained", signal.SIGKILL),
-    ("switch", signal.SIGSTOP),
-    ("promoted", signal.SIGKILL),
-]
-
-
-@pytest.mark.parametrize(("step", "how"), SAMPLE, ids=str)
-def test_a_switchover_interrupted_at(lab, step, how):
-    interrupt(lab, "switchover", step, how)
-
-
 ALL = [(step, how) for step in STEPS for how in (signal.SIGKILL, signal.SIGSTOP)]
 
 
-@pytest.mark.soak
 @pytest.mark.parametrize(("step", "how"), ALL, ids=str)
 def test_every_switchover_interrupted_at(lab, step, how):
     interrupt(lab, "switchover", step, how)
@@ -347,7 +333,6 @@ def _lose_home(lab: RunningLab) -> None:
     account_for_home(lab)
 
 
-@pytest.mark.soak
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(("step", "how"), ALL, ids=str)
 def test_every_failback_interrupted_at(lab, step, how):

@@ -240,6 +240,7 @@ def test_a_lost_region_its_proposal_and_the_exact_command(lab, ears):
         assert any("is not counted" in text for text in words(after))
     finally:
         lab.fault("heal", HOME)
+        lab.invoke_all(HOME)
     returncode, complaints = viewer.interrupt()
     assert (returncode, complaints) == (0, "")
 
