@@ -415,6 +415,23 @@ def stopped(processes: list[psutil.Process]) -> Iterator[None]:
                 process.resume()
 
 
+@contextlib.contextmanager
+def no_new_functions(lab: RunningLab) -> Iterator[None]:
+    """Those that run go on; the schedule of the minute starts no others beside them."""
+    limited = [
+        (lab.aws("lambda", region), name)
+        for region in (HOME, STANDBY)
+        for name in (lab.names.monitor_function(region), lab.names.controller_function(region))
+    ]
+    for functions, name in limited:
+        functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    try:
+        yield
+    finally:
+        for functions, name in limited:
+            functions.delete_function_concurrency(FunctionName=name)
+
+
 def murder(processes: list[psutil.Process]) -> int:
     killed = 0
     for process in processes:

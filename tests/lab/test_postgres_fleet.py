@@ -326,9 +326,10 @@ with rig() as made:
 """
 
 
-def shared_memory(pid):
+def shared_memory(pid, since_unix_s):
+    """The segments that this process has made: its number may have been somebody else's before."""
     rows = [line.split() for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]]
-    return [row for row in rows if row[4] == str(pid)]
+    return [row for row in rows if row[4] == str(pid) and int(row[13]) >= int(since_unix_s)]
 
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
@@ -338,18 +339,19 @@ linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /
 def test_a_killed_server_leaves_no_shared_memory(lab):
     server = lab.cluster(EAST).leader
     process = psutil.Process(server.process.pid)
-    assert shared_memory(process.pid)
+    born = process.create_time() - 1
+    assert shared_memory(process.pid, born)
     assert not [
         mapped.path for mapped in process.memory_maps() if mapped.path.startswith("/dev/shm/PostgreSQL")
     ]
     server.kill()
-    assert not shared_memory(process.pid)
+    assert not shared_memory(process.pid, born)
     settled(lab, WEST, EAST)
 
 
 @linux
 def test_kill_9_of_the_lab_takes_postgres_with_it(request):
-    folder = str(request.path.parent)
+    folder, began = str(request.path.parent), time.time()
     child = subprocess.Popen([sys.executable, "-c", CHILD, folder], stdout=subprocess.PIPE, text=True)
     try:
         pid, *folders = child.stdout.readline().split()
@@ -361,9 +363,9 @@ def test_kill_9_of_the_lab_takes_postgres_with_it(request):
         child.stdout.close()
     _, left = psutil.wait_procs(tree, timeout=5)
     assert [process for process in left if process.status() != psutil.STATUS_ZOMBIE] == []
-    assert shared_memory(pid)
-    eventually(lambda: all(row[6] == "0" for row in shared_memory(pid)))  # who was born last dies last
+    assert shared_memory(pid, began)
+    eventually(lambda: all(row[6] == "0" for row in shared_memory(pid, began)))  # who was born last dies last
     volume.release_all_memory(Path(folders[1]))  # as the next lab does when it clears a dead one's directory
-    assert not shared_memory(pid)
+    assert not shared_memory(pid, began)
     for folder in folders:
         shutil.rmtree(folder)

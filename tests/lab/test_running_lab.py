@@ -17,6 +17,7 @@ from running import (
     RunningLab,
     assert_one_writer,
     murder,
+    no_new_functions,
     stopped,
     unique,
     wait_for,
@@ -130,7 +131,7 @@ def test_a_frozen_keeper_never_means_two_writers(lab):
 def test_without_metrics_dns_does_not_flip_and_a_frozen_farshore_does_not_fail_over(lab):
     """Every function frozen: no lease, no metric, no opinion. The guard refuses; DNS stays; nobody moves on waking."""
     before = settled(lab)
-    with Pulse(lab, HOME) as home, Pulse(lab, STANDBY) as standby:
+    with no_new_functions(lab), Pulse(lab, HOME) as home, Pulse(lab, STANDBY) as standby:
         wait_for("a first write", home.confirmed)
         frozen = lab.functions()
         assert len(frozen) >= 4

@@ -110,17 +110,23 @@ def was_reset(sock):
 
 
 def test_connecting_costs_a_round_trip_before_the_first_byte(wan):
+    """The best of five: a busy computer only ever adds."""
     server = wan.server()
     mouth = wan.tunnels.open(HOME, STANDBY, server.address)
+    tries = [connected_and_heard(wan, server, mouth) for _ in range(5)]
+    assert ONE_WAY_S <= min(arrived for arrived, _ in tries) < 3 * ONE_WAY_S
+    assert 3 * ONE_WAY_S <= min(heard for _, heard in tries) < 6 * ONE_WAY_S
+
+
+def connected_and_heard(wan, server, mouth):
+    """Seconds until the connection arrives, and until its first byte does."""
     begin = time.monotonic()
     client = wan.connect(mouth)
     client.sendall(b"x")
     with server.accept() as accepted:
         arrived = time.monotonic() - begin
         assert accepted.recv(1) == b"x"
-        first_byte = time.monotonic() - begin
-    assert ONE_WAY_S <= arrived < 3 * ONE_WAY_S
-    assert 3 * ONE_WAY_S <= first_byte < 6 * ONE_WAY_S
+        return arrived, time.monotonic() - begin
 
 
 def test_a_round_trip_takes_two_ways_and_little_more(wan):

@@ -38,6 +38,7 @@ class Authority:
             _builder(self._name, self._name, self._key.public_key())
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_key_usage(signs=True), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )
         _write(self.ca_file, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
@@ -50,6 +51,7 @@ class Authority:
             _builder(subject, self._name, key.public_key())
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(signs=False), critical=True)
+            .add_extension(self._issuer_key(), critical=False)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in dns_names]), critical=False)
             .sign(self._key, hashes.SHA256())
@@ -63,6 +65,10 @@ class Authority:
         if user := server_user():
             os.chown(files.key, user.uid, user.gid)
         return files
+
+    def _issuer_key(self) -> x509.AuthorityKeyIdentifier:
+        """Python 3.13 and later refuse a chain without it."""
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
 
 
 def _builder(
