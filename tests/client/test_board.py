@@ -1,9 +1,11 @@
 """Who is told of a writer that is lost, also before any was known: DNS's word alone may have lent connections."""
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 
+from farshore.client import lanes
 from farshore.client.lanes import Board
 
 
@@ -24,6 +26,34 @@ def board():
     made.told = []
     made.listeners.append(lambda: made.told.append(1))
     return made
+
+
+class Session:
+    def __init__(self):
+        self.resting, self.used = True, 0.0
+
+    def hang_up(self):
+        self.resting = False
+
+
+@pytest.mark.parametrize("late", ["the look's", "the caller's"])
+def test_of_a_demoted_writer_one_session_is_kept_whichever_comes_back_last(board, late):
+    """Two are out when the pool is dropped: the lane's own look, and the caller whom the server refused."""
+    lane = lanes.Lane(None, None, SimpleNamespace(event=threading.Event), board)
+    looked, refused = sessions = Session(), Session()
+    board.found(lane, 1)
+    board.lost(lane)
+    if late == "the look's":
+        lane.give_back(refused, demoted=True)
+        lane.put(looked)
+    else:
+        lane.put(looked)
+        lane.give_back(refused, demoted=True)
+    assert [session.resting for session in sessions].count(True) == 1
+    board.found(lane, 2)
+    lane.put(Session())
+    lane.put(another := Session())
+    assert another.resting
 
 
 def test_the_writers_loss_is_told_once(board):

@@ -92,6 +92,7 @@ class Board(Generic[S]):
                 return
             former = ({before} if before is not None else self._hinted) - {lane}
             self._hinted = set()
+            lane.demoted = False
             self._known.set()
         for each in former:
             self._tell_of(each)
@@ -122,6 +123,7 @@ class Board(Generic[S]):
 
     def _tell_of(self, former: "Lane[S]") -> None:
         former.losses += 1
+        former.demoted = True
         former.drop()
         for tell in self.listeners:
             try:
@@ -140,11 +142,15 @@ class Board(Generic[S]):
 
 
 class Lane(Generic[S]):
-    """Sessions to one region's writer endpoint. `losses` counts how often it ceased to be the writer's."""
+    """Sessions to one region's writer endpoint. `losses` counts how often it ceased to be the writer's.
+
+    While it is `demoted`, one session is kept, to be asked; those that were out when the pool was dropped are not.
+    """
 
     def __init__(self, target: Target, settings: Settings, io: Io[S], board: Board[S]) -> None:
         self.target = target
         self.losses = 0
+        self.demoted = False
         self._settings = settings
         self._io = io
         self._board = board
@@ -181,7 +187,11 @@ class Lane(Generic[S]):
             return
         session.used = time.monotonic()
         with self._lock:
-            self._idle.append(session)
+            is_kept = not (self.demoted and self._idle)
+            if is_kept:
+                self._idle.append(session)
+        if not is_kept:
+            session.hang_up()
 
     def give_back(self, session: S, *, demoted: bool) -> None:
         """A server that will not write loses its pool; the session that told us so stays to be asked."""
