@@ -323,3 +323,14 @@ def test_two_persons_word_ends_with_the_regions_next_renewal():
         requests.approve(play.world.record, None, asked(play), second_person=False)
     play.world.record = record
     assert requests.approve(record, None, asked(play), second_person=False).phase is Phase.CLAIMED
+
+
+def test_a_planned_move_begins_only_to_where_a_controller_runs():
+    """A failback waited 34 s for the schedule to start one, with nobody writing."""
+    play = Play()
+    cluster = SimCloud(play.world, STANDBY).describe()
+    for running in ((), (HOME,)):
+        with pytest.raises(RefusedError, match=f"no controller was heard in {STANDBY}"):
+            requests.switchover(play.world.record, cluster, running, STANDBY, asked(play))
+    after = requests.switchover(play.world.record, cluster, (STANDBY,), STANDBY, asked(play))
+    assert after.phase is Phase.DRAINING
