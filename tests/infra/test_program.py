@@ -180,6 +180,7 @@ def test_parameters_force_tls_and_keep_commit_times(plain):
             "rds.force_ssl": "1",
             "track_commit_timestamp": "1",
             "max_prepared_transactions": "0",
+            "idle_in_transaction_session_timeout": "5000",
         }
 
 

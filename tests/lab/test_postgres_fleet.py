@@ -102,6 +102,7 @@ def test_the_master_user_is_no_superuser_but_can_do_its_work(lab):
             master.execute("select pg_read_file('postgresql.conf')")
         shown = dict(master.execute("select name, setting from pg_settings").fetchall())
     expected = {"max_prepared_transactions": "0", "track_commit_timestamp": "on", "fsync": "on", "ssl": "on"}
+    expected["idle_in_transaction_session_timeout"] = "5000"
     assert {name: shown[name] for name in expected} == expected
 
 

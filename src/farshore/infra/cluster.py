@@ -22,6 +22,7 @@ BACKUP_WINDOW = "03:00-04:00"
 MAINTENANCE_WINDOW = "sun:05:00-sun:06:00"
 CERTIFICATE_AUTHORITY = "rds-ca-rsa2048-g1"
 CREATE_TIMEOUT = "90m"
+IDLE_IN_TRANSACTION_MS = "5000"
 MOVES_WITH_THE_ROLE = [
     "replicationSourceIdentifier",
     "globalClusterIdentifier",
@@ -122,6 +123,9 @@ class Cluster(pulumi.ComponentResource):
     def _parameters(self) -> aws.rds.ClusterParameterGroup:
         """TLS for all; commit times for naming orphans; no prepared transactions, which outlive a fence.
 
+        Clients that a cut link has silenced within a transaction keep their row locks until the server gives them up:
+        others would wait for these rows for a day (Aurora's default).
+
         https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/AuroraPostgreSQL.Reference.ParameterGroups.html
         """
         args = self._args
@@ -129,6 +133,7 @@ class Cluster(pulumi.ComponentResource):
             ("rds.force_ssl", "1", "immediate"),
             ("track_commit_timestamp", "1", "pending-reboot"),
             ("max_prepared_transactions", "0", "pending-reboot"),
+            ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_MS, "immediate"),
         ]
         if args.global_rpo_seconds is not None:
             chosen.append(("rds.global_db_rpo", str(args.global_rpo_seconds), "immediate"))

@@ -43,6 +43,7 @@ SHARED: dict[str, str | int | bool] = {
     "tcp_keepalives_interval": 2,
     "tcp_keepalives_count": 3,
     "tcp_user_timeout": "15s",
+    "idle_in_transaction_session_timeout": "5s",  # as the stack's parameter group has it
     "ssl": True,
     "ssl_min_protocol_version": "TLSv1.2",
     "password_encryption": "scram-sha-256",
