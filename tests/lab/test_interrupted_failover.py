@@ -16,7 +16,6 @@ from running import (
     RunningLab,
     assert_one_writer,
     lose_home_with_orphans,
-    unique,
     wait_for,
 )
 from test_control_plane import KINDS, befall, calls, farshore, now_ms
@@ -25,9 +24,10 @@ from test_interrupted_moves import (
     PATIENCE_S,
     Ledger,
     Log,
-    _renewed,
     forget_lost_requests,
     hit,
+    ledger_lab,
+    renewed,
     revive,
 )
 
@@ -39,24 +39,16 @@ NOT_ASKED_FOR = SimpleNamespace(is_over=lambda: False)
 
 @pytest.fixture(scope="module")
 def lab():
-    running = RunningLab(unique("f"))
-    try:
-        running.await_ready().make_pulse_table()
-        with running.admin(HOME) as admin:
-            admin.execute("create table ledger.effect (key uuid not null)")
-            admin.execute(f"grant select, insert on ledger.effect to {running.info['database']['app_user']}")
-        running.run("guard", "install", "--table", "ledger.effect")
+    with ledger_lab("f") as running:
         yield running
-    finally:
-        running.close()
 
 
 def go_home(lab: RunningLab) -> dict:
     forget_lost_requests(lab)
-    record = wait_for("a move may begin", lambda: _renewed(lab), 90)
+    record = wait_for("a move may begin", lambda: renewed(lab), 90)
     if record["holder"] != HOME:
         lab.run("failback", timeout_s=PATIENCE_S)
-    return wait_for("home holds", lambda: lab.at_rest(HOME) and _renewed(lab), 90)
+    return wait_for("home holds", lambda: lab.at_rest(HOME) and renewed(lab), 90)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=str)

@@ -14,6 +14,7 @@ import threading
 import time
 import uuid
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -176,9 +177,10 @@ def _is_step(line: bytes, step: str) -> bool:
     return event.get("event") == "step" and (event["name"] == step or step in event["reason"])
 
 
-@pytest.fixture(scope="module")
-def lab():
-    running = RunningLab(unique("m"))
+@contextlib.contextmanager
+def ledger_lab(prefix: str) -> Iterator[RunningLab]:
+    """A lab with the tables that a Ledger writes."""
+    running = RunningLab(unique(prefix))
     try:
         running.await_ready().make_pulse_table()
         with running.admin(HOME) as admin:
@@ -188,10 +190,16 @@ def lab():
         yield running
     finally:
         running.close()
-        print(f"interrupted: {dict(HITS)}")
 
 
-def _renewed(lab: RunningLab) -> dict | None:
+@pytest.fixture(scope="module")
+def lab():
+    with ledger_lab("m") as running:
+        yield running
+    print(f"interrupted: {dict(HITS)}")
+
+
+def renewed(lab: RunningLab) -> dict | None:
     """The record, when somebody holds it, renews it and has every member connected."""
     first = lab.record()
     time.sleep(2 * FAST.renew_ms / 1000)
@@ -258,7 +266,7 @@ def interrupt(lab: RunningLab, verb: str, step: str, how: signal.Signals) -> Non
 
 def _interrupt(lab: RunningLab, verb: str, step: str, how: signal.Signals) -> bool:
     forget_lost_requests(lab)
-    before = wait_for("a move may begin", lambda: _renewed(lab), 90)
+    before = wait_for("a move may begin", lambda: renewed(lab), 90)
     source, target = before["holder"], HOME if before["holder"] == STANDBY else STANDBY
     region = target if step == "promoted" else source
     with Ledger(lab) as ledger:
@@ -278,7 +286,7 @@ def _interrupt(lab: RunningLab, verb: str, step: str, how: signal.Signals) -> bo
             hit(struck, signal.SIGCONT)
         forget_lost_requests(lab)
         code = asked.ended()
-        after = wait_for("somebody holds and renews", lambda: _renewed(lab), 120)
+        after = wait_for("somebody holds and renews", lambda: renewed(lab), 120)
         at = time.monotonic()
         wait_for("entries are booked again", lambda: len(ledger.confirmed(at)) > 5, PATIENCE_S)
     ledger.check(lab, after["holder"])
@@ -318,13 +326,13 @@ def _lose_home(lab: RunningLab) -> None:
     Where the failback before was rolled back, it still stands so.
     """
     forget_lost_requests(lab)
-    record = wait_for("a move may begin", lambda: _renewed(lab), 90)
+    record = wait_for("a move may begin", lambda: renewed(lab), 90)
     if record["holder"] == STANDBY and record["aftermaths"]:
         assert all(account["orphans_open"] == 0 for account in record["aftermaths"])
         return
     if record["holder"] != HOME:
         lab.run("switchover", timeout_s=PATIENCE_S)
-        wait_for("home holds", lambda: (_renewed(lab) or {}).get("holder") == HOME, 90)
+        wait_for("home holds", lambda: (renewed(lab) or {}).get("holder") == HOME, 90)
     lose_home_with_orphans(lab)
     wait_for("the standby holds", lambda: lab.record()["holder"] == STANDBY, 90)
     lab.fault("heal", HOME)

@@ -14,7 +14,7 @@ from farshore.core.errors import FarshoreError
 from farshore.core.scene import Scene
 from farshore.core.story import Story, judge
 from farshore.names import ALARMS
-from farshore.operate.ask import FAILURES, reason
+from farshore.operate.ask import reason
 from farshore.operate.checks import pages
 from farshore.operate.look import CLOCKS_AGREE_MS, Looker, ages_of_changes, unread, version
 from farshore.ports import Page
@@ -41,7 +41,7 @@ class Poll(Generic[T]):
             try:
                 self.value = self._question()
                 self.error = None
-            except FAILURES as error:
+            except Exception as error:  # noqa: BLE001 - a poll that died would show its last answer for ever
                 self.error = reason(error)
             time.sleep(self._every_s)
 

@@ -55,7 +55,8 @@ def _asked_for(
     match trouble.kind:
         case "switchover":
             cluster = SimCloud(history.world, region).describe()
-            return requests.switchover(record, cluster, (HOME, STANDBY), target, asked)
+            running = (HOME, STANDBY)  # the hardest case: heard a moment ago, and perhaps dead by now
+            return requests.switchover(record, cluster, running, target, asked)
         case "failover":
             return requests.failover(record, target, requests.loss_statement(record, profile), asked)
         case "propose":
