@@ -432,6 +432,20 @@ def no_new_functions(lab: RunningLab) -> Iterator[None]:
             functions.delete_function_concurrency(FunctionName=name)
 
 
+@contextlib.contextmanager
+def one_controller(lab: RunningLab, region: str) -> Iterator[None]:
+    """A fresh one, which no newer one relieves: two that overlap may both send what one of them was refused."""
+    functions, name = lab.aws("lambda", region), lab.names.controller_function(region)
+    functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=1)
+    try:
+        murder(lab.functions("controller", region))
+        functions.invoke(FunctionName=name, InvocationType="Event", Payload=FIRST_MINUTE)
+        wait_for("the controller runs", lambda: len(lab.functions("controller", region)) == 1)
+        yield
+    finally:
+        functions.delete_function_concurrency(FunctionName=name)
+
+
 def murder(processes: list[psutil.Process]) -> int:
     killed = 0
     for process in processes:

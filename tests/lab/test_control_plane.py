@@ -19,6 +19,7 @@ from running import (
     account_for_home,
     lose_home_with_orphans,
     murder,
+    one_controller,
     unique,
     wait_for,
 )
@@ -153,10 +154,11 @@ def test_a_failed_call_that_reading_resolves_does_not_stop_a_switchover(lab, ope
 
 
 def test_a_throttled_switchover_is_rolled_back_at_once_and_says_so(lab):
-    at_rest(lab, HOME)
-    before, begun = lab.record()["epoch"], now_ms()
-    befall(lab, SWITCH, "throttle")
-    done = farshore(lab, "switchover")
+    with one_controller(lab, HOME):
+        at_rest(lab, HOME)
+        before, begun = lab.record()["epoch"], now_ms()
+        befall(lab, SWITCH, "throttle")
+        done = farshore(lab, "switchover")
     assert (done.returncode, "Rate exceeded" in done.stderr) == (1, True), done.stderr
     assert [call["operation"] for call in calls(lab, begun)].count("SwitchoverGlobalCluster") == 1
     record = lab.record()

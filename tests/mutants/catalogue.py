@@ -377,8 +377,8 @@ MUTANTS = (
         "H4",
         "leave the mark of an early check standing",
         "src/farshore/postgres/guard.sql",
-        "create or replace function farshore.check_commit() returns trigger language plpgsql as $$\nbegin\n    perform pg_catalog.set_config('farshore.check_due', '', true);\n",
-        "create or replace function farshore.check_commit() returns trigger language plpgsql as $$\nbegin\n",
+        "create or replace function farshore.check_commit() returns trigger language plpgsql as $$\nbegin\n    if pg_catalog.set_config('farshore.check_due', '', true) is null\n       or ",
+        "create or replace function farshore.check_commit() returns trigger language plpgsql as $$\nbegin\n    if ",
         "tests/postgres/test_guard.py -k early_check|late",
     ),
     Mutant(
@@ -401,8 +401,8 @@ MUTANTS = (
         "P2",
         "check without taking the gate",
         "src/farshore/postgres/guard.sql",
-        "    if pg_catalog.pg_advisory_xact_lock_shared(7041, 1) is null\n       or coalesce",
-        "    if coalesce",
+        "       or pg_catalog.pg_advisory_xact_lock_shared(7041, 1) is null\n",
+        "",
         "tests/postgres/test_guard.py -k barrier",
     ),
     Mutant(
@@ -473,8 +473,8 @@ MUTANTS = (
         "H4",
         "keep a mark beyond its transaction",
         "src/farshore/postgres/guard.sql",
-        "when current_setting(''farshore.check_due'', true) = pg_current_xact_id()::text then",
-        "when current_setting(''farshore.check_due'', true) <> '''' then",
+        "when pg_catalog.current_setting('farshore.check_due', true) = pg_catalog.pg_current_xact_id()::text\n",
+        "when pg_catalog.current_setting('farshore.check_due', true) <> ''\n",
         "tests/postgres/test_guard.py -k mark",
     ),
     Mutant(

@@ -54,8 +54,8 @@ end $$;
 -- The gate is taken before the lease is read, so a barrier waits for everyone who has read it.
 create or replace function farshore.check_commit() returns trigger language plpgsql as $$
 begin
-    perform pg_catalog.set_config('farshore.check_due', '', true);
-    if pg_catalog.pg_advisory_xact_lock_shared(7041, 1) is null
+    if pg_catalog.set_config('farshore.check_due', '', true) is null
+       or pg_catalog.pg_advisory_xact_lock_shared(7041, 1) is null
        or coalesce(pg_catalog.pg_sequence_last_value('farshore.incarnation_us'), 0)
             <> (pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) * 1e6)::bigint
        or coalesce(pg_catalog.pg_sequence_last_value('farshore.until_us'), 0)
@@ -84,7 +84,16 @@ end $$;
 
 -- One check a transaction, not one a row: the first row asks for it, the check itself takes the mark away, so that
 -- a later row (SET CONSTRAINTS IMMEDIATE, another deferred trigger) asks again. A subtransaction that is rolled back
--- takes its mark along with its check, and a mark of another transaction counts for nothing.
+-- takes its mark along with its check, and a mark of another transaction counts for nothing. A function of its own,
+-- with one expression: PostgreSQL parses a trigger's WHEN clause anew for each statement.
+create or replace function farshore.asks_for_check() returns boolean language plpgsql as $$
+begin
+    return case when pg_catalog.current_setting('farshore.check_due', true) = pg_catalog.pg_current_xact_id()::text
+                then false
+                else pg_catalog.set_config('farshore.check_due', pg_catalog.pg_current_xact_id()::text, true)
+                     is not null end;
+end $$;
+
 create or replace function farshore.guard(guarded regclass) returns void language plpgsql as $$
 declare
     checker text := (select case when enforcing then 'check_commit' else 'warn_commit' end from farshore.lease);
@@ -92,9 +101,7 @@ begin
     perform farshore.unguard(guarded);
     execute pg_catalog.format(
         'create constraint trigger zz_farshore after insert or update or delete on %s '
-        'deferrable initially deferred for each row when (case '
-        'when current_setting(''farshore.check_due'', true) = pg_current_xact_id()::text then false '
-        'else set_config(''farshore.check_due'', pg_current_xact_id()::text, true) is not null end) '
+        'deferrable initially deferred for each row when (farshore.asks_for_check()) '
         'execute function farshore.%I()', guarded, checker);
     execute pg_catalog.format('alter table %s enable always trigger zz_farshore', guarded);
     execute pg_catalog.format(
