@@ -1,9 +1,10 @@
-"""What the guard costs: TPC-B-like transactions, COPY and confirm(), with and without it, in pairs in one run.
+"""What the guard costs: TPC-B-like transactions, COPY and confirm(), with and without it, round by round in one run.
 
-    python benchmarks/guard_cost.py [--pairs 10] [--seconds 8] [--clients 4] [--postgres 15]
+    python benchmarks/guard_cost.py [--rounds 20] [--seconds 2] [--clients 4] [--postgres 15]
 
-Starts one server of its own, keeps its lease, and alternates: guarded, unguarded, in random order within a pair, once
-with real fsync and once without. Prints the median of the pairs' ratios with a 95 % interval (bootstrap). Lab figures.
+Starts one server of its own, keeps its lease, and runs every form once a round, in random order: guarded, unguarded,
+with a row trigger that does nothing (what any trigger costs at least) and with confirm(); once with real fsync and
+once without. Prints the median of the rounds' ratios with a 95 % interval (bootstrap). Lab figures.
 """
 
 import argparse
@@ -43,6 +44,11 @@ UPDATE pgbench_tellers SET tbalance = tbalance + :delta WHERE tid = :tid;
 UPDATE pgbench_branches SET bbalance = bbalance + :delta WHERE bid = :bid;
 INSERT INTO pgbench_history (tid, bid, aid, delta, mtime) VALUES (:tid, :bid, :aid, :delta, CURRENT_TIMESTAMP);
 """
+NOTHING = """
+create or replace function farshore.nothing() returns trigger language plpgsql as 'begin return null; end';
+create constraint trigger zz_farshore after insert or update or delete on {table} deferrable initially deferred
+    for each row when (false) execute function farshore.nothing();
+"""
 ENDS = {"bare": "END;", "confirmed": r"COMMIT \; SELECT farshore.confirm();"}
 
 
@@ -56,15 +62,15 @@ def main() -> None:
             for fsync in ("on", "off"):
                 _set(dsn, "fsync", fsync)
                 _compare_tpcb(dsn, pgbench, root, options, fsync)
-            _compare_copy(dsn, options.pairs)
+            _compare_copy(dsn, options.rounds)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--pairs", type=int, default=10)
-    parser.add_argument("--seconds", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--seconds", type=int, default=2)
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--postgres")
     return parser.parse_args()
@@ -142,10 +148,15 @@ def _set(dsn: str, name: str, value: str) -> None:
         connection.execute("select pg_reload_conf()")
 
 
-def _guard(dsn: str, tables: tuple[str, ...], *, guarded: bool) -> None:
+def _guard(dsn: str, tables: tuple[str, ...], form: str) -> None:
+    """`form`: unguarded, guarded or nothing."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         for table in tables:
-            connection.execute(f"select farshore.{'guard' if guarded else 'unguard'}('{table}')".encode())
+            connection.execute(
+                f"select farshore.{'guard' if form == 'guarded' else 'unguard'}('{table}')".encode()
+            )
+            if form == "nothing":
+                connection.execute(NOTHING.format(table=table).encode())
 
 
 def _compare_tpcb(dsn: str, pgbench: str, root: Path, options: argparse.Namespace, fsync: str) -> None:
@@ -154,8 +165,8 @@ def _compare_tpcb(dsn: str, pgbench: str, root: Path, options: argparse.Namespac
         scripts[name] = root / f"{name}.sql"
         scripts[name].write_text(TPCB + end + "\n")
 
-    def rate(*, guarded: bool, script: str) -> float:
-        _guard(dsn, TABLES, guarded=guarded)
+    def rate(form: str, script: str = "bare") -> float:
+        _guard(dsn, TABLES, form)
         argv = [pgbench, "-n", "-M", "simple", "-c", str(options.clients), "-j", "2", "-s", "10"]
         argv += ["-T", str(options.seconds), "-f", str(scripts[script]), dsn]
         done = subprocess.run(argv, check=True, capture_output=True, text=True)
@@ -165,31 +176,30 @@ def _compare_tpcb(dsn: str, pgbench: str, root: Path, options: argparse.Namespac
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("vacuum")
         connection.execute("checkpoint")
-    rate(guarded=True, script="bare")
-    _tell(
-        f"TPC-B, fsync {fsync}: guarded / unguarded",
-        _pairs(
-            options.pairs,
-            lambda: rate(guarded=True, script="bare"),
-            lambda: rate(guarded=False, script="bare"),
-        ),
+    rate("guarded")
+    found = _rounds(
+        options.rounds,
+        {
+            "unguarded": lambda: rate("unguarded"),
+            "guarded": lambda: rate("guarded"),
+            "a trigger that does nothing": lambda: rate("nothing"),
+            "guarded and confirmed": lambda: rate("guarded", "confirmed"),
+        },
     )
-    _tell(
-        f"TPC-B, fsync {fsync}: with / without confirm(), both guarded",
-        _pairs(
-            options.pairs,
-            lambda: rate(guarded=True, script="confirmed"),
-            lambda: rate(guarded=True, script="bare"),
-        ),
-    )
+    for one, other in (
+        ("guarded", "unguarded"),
+        ("a trigger that does nothing", "unguarded"),
+        ("guarded and confirmed", "guarded"),
+    ):
+        _tell(f"TPC-B, fsync {fsync}: {one} / {other}", found[one], found[other])
 
 
-def _compare_copy(dsn: str, pairs: int) -> None:
-    def rate(*, guarded: bool) -> float:
-        _guard(dsn, ("copied",), guarded=False)
+def _compare_copy(dsn: str, rounds: int) -> None:
+    def rate(form: str) -> float:
+        _guard(dsn, ("copied",), "unguarded")
         with psycopg.connect(dsn, autocommit=True) as connection:
             connection.execute("truncate copied")
-        _guard(dsn, ("copied",), guarded=guarded)
+        _guard(dsn, ("copied",), form)
         with psycopg.connect(dsn) as connection:
             began = time.monotonic()
             with connection.cursor().copy("copy copied from stdin") as copy:
@@ -198,33 +208,28 @@ def _compare_copy(dsn: str, pairs: int) -> None:
             connection.commit()
             return ROWS / (time.monotonic() - began)
 
-    _tell(
-        "COPY of a million rows: guarded / unguarded",
-        _pairs(pairs, lambda: rate(guarded=True), lambda: rate(guarded=False)),
-    )
+    found = _rounds(rounds, {"unguarded": lambda: rate("unguarded"), "guarded": lambda: rate("guarded")})
+    _tell("COPY of a million rows: guarded / unguarded", found["guarded"], found["unguarded"])
 
 
-def _pairs(count: int, one: Callable[[], float], other: Callable[[], float]) -> list[tuple[float, float]]:
+def _rounds(count: int, forms: dict[str, Callable[[], float]]) -> dict[str, list[float]]:
+    """Every form once a round, in random order."""
     dice = random.Random(1)
-    found = []
+    found: dict[str, list[float]] = {name: [] for name in forms}
     for _ in range(count):
-        if dice.choice((True, False)):
-            first = one()
-            found.append((first, other()))
-        else:
-            second = other()
-            found.append((one(), second))
+        for name in dice.sample(list(forms), len(forms)):
+            found[name].append(forms[name]())
     return found
 
 
-def _tell(what: str, pairs: list[tuple[float, float]]) -> None:
-    ratios = [one / other for one, other in pairs]
+def _tell(what: str, ones: list[float], others: list[float]) -> None:
+    ratios = [one / other for one, other in zip(ones, others, strict=True)]
     dice = random.Random(2)
     medians = sorted(statistics.median(dice.choices(ratios, k=len(ratios))) for _ in range(RESAMPLES))
     low, high = medians[int(RESAMPLES * 0.025)], medians[int(RESAMPLES * 0.975)]
     print(
         f"{what}: {statistics.median(ratios) - 1:+.1%} (95 % interval {low - 1:+.1%} to {high - 1:+.1%}), "
-        f"{len(pairs)} pairs, {statistics.median(o for _, o in pairs):,.0f} / s without",
+        f"{len(ratios)} rounds, {statistics.median(others):,.0f} / s without",
         flush=True,
     )
 
