@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from sample import HOME, MS, SECOND, WEST, Sample, drill, ledger
+from sample import HOME, MS, OUTSIDE, SECOND, WEST, Sample, drill, ledger
 from test_checker import SMALL, acks, append_write, kinds
 
 from farshore.drill.checker import judge
@@ -111,6 +111,21 @@ def test_a_harm_that_counted_nothing_did_not_bite():
 
 def test_a_writer_that_must_be_silent_and_is_not_did_not_freeze():
     assert "fault_did_not_bite" in judged_kinds(quiet(silent=True))
+
+
+@pytest.mark.parametrize(("returned_ms", "doubted"), [(1100, True), (1300, False)])
+def test_what_was_asked_of_a_frozen_writer_may_be_answered_after_its_thaw(returned_ms, doubted):
+    """And between the order to thaw it and the order's end nobody can tell."""
+    sample = quiet(silent=True)
+    at = sample.fault.at
+    sample.fault = replace(sample.fault, healing_at=at + 1200 * MS, healed_at=at + 1400 * MS)
+    for view in (HOME, WEST, OUTSIDE):
+        silence(sample, view, at, at + 1200 * MS)
+    append_write(sample, "w3", at + 900 * MS, region=HOME, epoch=1)
+    waited = sample.events["w3"][-1]
+    assert isinstance(waited, Return)
+    sample.events["w3"][-1] = replace(waited, t=at + returned_ms * MS)
+    assert ("fault_did_not_bite" in judged_kinds(sample)) is doubted
 
 
 def test_whoever_is_cut_off_and_served_by_another_region_was_not():

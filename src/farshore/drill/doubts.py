@@ -121,7 +121,9 @@ def _bite(operations: Operations, acks: Sequence[Ack], fault: Fault, terms: Term
         detail = f"after the {fault.kind} no other region than {fault.region} confirmed anything"
         doubts.append(Finding(Doubt.FAULT_DID_NOT_BITE, detail))
     undead = [
-        ack for ack in acks if ack.region == fault.region and fault.silences(ack.invoked, terms.settle_ns)
+        ack
+        for ack in acks
+        if ack.region == fault.region and fault.silences(ack.invoked, ack.returned, terms.settle_ns)
     ]
     if undead:
         was = "was lost" if fault.dead_region else "had to be silent"

@@ -52,7 +52,13 @@ class Deed:
         if self.mending is None:
             return fault
         done = ordered(lab, self.mending)
-        return replace(fault, healed_at=done["at_monotonic_ns"], bit=together(fault.bit, done.get("bit")))
+        over = done["at_monotonic_ns"]
+        return replace(
+            fault,
+            healing_at=done.get("begun_monotonic_ns", over),
+            healed_at=over,
+            bit=together(fault.bit, done.get("bit")),
+        )
 
 
 def region_loss(region: str, *, writer: str, outage: OutageClass = "move") -> Deed:

@@ -18,19 +18,21 @@ fault lasts, and a short one more.
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault done to the writer's region at `at`, undone at `healed_at` (CLOCK_MONOTONIC ns).
+    """A fault done to the writer's region at `at`, undone between `healing_at` and `healed_at` (CLOCK_MONOTONIC ns).
 
     A planned move is one too: it ends the writer's work there, and its heal is its own end. `bit` counts what it hit
     (servers, connections, ...), as the fault's doer reported it. `region` is the writer's region when it was done,
     `hit` the region that it was done to, if that is another one. Clients of `cut_off` reach no writer before it is
     healed, those of `felt_in` must at least have waited; if `silent`, the writer's region acknowledges nothing
-    before that. With `needs_approval` nothing may move before a person's yes, at `approved_at`.
+    before that, though what was asked meanwhile may be answered afterwards. With `needs_approval` nothing may move
+    before a person's yes, at `approved_at`.
     """
 
     kind: str
     region: str
     at: int
     healed_at: int | None = None
+    healing_at: int | None = None
     bit: Mapping[str, int] | None = None
     effect: Effect = "moves"
     hit: str | None = None
@@ -65,9 +67,12 @@ class Fault:
         """Whether it is in force at `t`, `settle_ns` after it was done at the earliest."""
         return t > self.at + settle_ns and not (self.healed_at is not None and t >= self.healed_at)
 
-    def silences(self, t: int, settle_ns: int) -> bool:
-        """Whether the writer's region must acknowledge nothing at `t`."""
-        return (self.silent or self.dead_region == self.region) and self.lasts(t, settle_ns)
+    def silences(self, invoked: int, returned: int, settle_ns: int) -> bool:
+        """Whether the writer's region can have acknowledged nothing within these two times."""
+        if self.dead_region == self.region:
+            return self.lasts(invoked, settle_ns)
+        until = self.healing_at or self.healed_at
+        return self.silent and self.lasts(invoked, settle_ns) and (until is None or returned < until)
 
 
 def with_ends(faults: Sequence[Fault]) -> list[tuple[Fault, int | None]]:

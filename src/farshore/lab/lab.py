@@ -285,14 +285,19 @@ class Lab:
         return {"fault": what, "places": [a, b], "at_unix_ns": time.time_ns()}
 
     def _harm(self, what: str, kinds: str, where: str) -> control.Order:
-        """The clocks are read before a harm, which may take effect at once, and after a mending."""
-        at_unix_ns, at_monotonic_ns = time.time_ns(), time.monotonic_ns()
+        """`at` is read before a harm, which may take effect at once, and after a mending; `begun` before both."""
+        at_unix_ns, begun_ns = time.time_ns(), time.monotonic_ns()
+        at_monotonic_ns = begun_ns
         hit: Counter[str] = Counter()
         for region in [self._region(region) for region in where.split(",")]:
             hit.update((self.harms.do if what == "harm" else self.harms.undo)(kinds, region))
         if what == "mend":
             at_unix_ns, at_monotonic_ns = time.time_ns(), time.monotonic_ns()
-        times = {"at_unix_ns": at_unix_ns, "at_monotonic_ns": at_monotonic_ns}
+        times = {
+            "at_unix_ns": at_unix_ns,
+            "at_monotonic_ns": at_monotonic_ns,
+            "begun_monotonic_ns": begun_ns,
+        }
         return {"fault": what, "kinds": kinds, "region": where, **times, "bit": dict(hit)}
 
     def _mishap(self, service: str, operation: str, more: Mapping[str, Any]) -> control.Order:
