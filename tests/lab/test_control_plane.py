@@ -170,7 +170,7 @@ def test_a_planned_move_to_where_no_controller_runs_is_refused(lab):
     at_rest(lab, HOME)
     functions, name = lab.aws("lambda", STANDBY), lab.names.controller_function(STANDBY)
     functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
-    murder(lab.functions("controller", STANDBY))
+    wait_for("no controller is left", lambda: not murder(lab.functions("controller", STANDBY)))
     before = lab.record()
     refused = farshore(lab, "switchover")
     assert refused.returncode == 1

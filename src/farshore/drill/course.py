@@ -20,6 +20,7 @@ from farshore.drill.scenario import KINDS, Crew, crews_in
 from farshore.drill.terms import Effect, Fault, OutageClass
 
 _NEWCOMERS = 3  # the clients that a region begins with are numbered below
+_FRESH_S = 1.0
 
 
 class Course(Ground):
@@ -155,9 +156,11 @@ class Course(Ground):
         self._progress.say(f"{kinds} in {region}: over")
 
     def until_open(self, seconds: float) -> None:
-        """Until a client that holds its transactions open has held one for so long."""
+        """Until a client that holds its transactions open has held one for so long; not one that is about to end."""
         if not self._progress.until(
-            lambda: self._monitor.open_for_s("long") >= seconds, self._pace.warm_up_s, self._load
+            lambda: self._monitor.is_open("long", seconds, seconds + _FRESH_S),
+            self._pace.warm_up_s,
+            self._load,
         ):
             self._say_wrong("no long transaction was open")
 

@@ -62,11 +62,11 @@ class Monitor:
     def least_acks(self) -> int:
         return min(seen.acks for seen in self.waited_for().values())
 
-    def open_for_s(self, part: Part) -> float:
-        """How long the oldest open attempt of such clients has lasted."""
+    def is_open(self, part: Part, least_s: float, most_s: float) -> bool:
+        """Whether an attempt of such clients has been open for so long, and not for longer than that."""
         self.poll()
         began = [t for seen in self.clients.values() if seen.crew.part == part for t in seen.invoked.values()]
-        return (time.monotonic_ns() - min(began)) / 1e9 if began else 0.0
+        return any(least_s <= (time.monotonic_ns() - t) / 1e9 <= most_s for t in began)
 
     def unserved_since(
         self, t: int, left: str | None, away: Collection[str] = (), kinds: Collection[Kind] = KINDS
