@@ -71,7 +71,8 @@ def _needed(environ: Mapping[str, str], variable: str) -> str:
     value = environ.get(variable, "")
     if not value:
         raise UsageError(
-            f"{variable} is not set; `farshore lab env` prints it for a lab, the stack sets it on AWS."
+            f"{variable} is not set; `farshore lab env` prints it for a lab, "
+            "`pulumi stack output operatorEnvironment` for a deployment (docs/aws.md)."
         )
     return value
 

@@ -4,11 +4,14 @@ import os
 import subprocess
 import sys
 
+import psycopg
 import pytest
 import typer
+from botocore.exceptions import ClientError, EndpointConnectionError
 from typer.testing import CliRunner
 
 from farshore.cli.lab_options import Typed, takes_lab_options
+from farshore.cli.output import reported
 
 
 def farshore(*argv, **environment):
@@ -46,6 +49,26 @@ def test_wrong_use(argv, named):
     assert done.returncode == 2, done.stderr
     assert named in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ClientError(
+            {"Error": {"Code": "AccessDeniedException", "Message": "not\nallowed"}}, "GetSecretValue"
+        ),
+        EndpointConnectionError(endpoint_url="https://secretsmanager"),
+        psycopg.errors.UndefinedTable('relation "farshore.lease" does not exist'),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_aws_or_postgresql_answers_ends_in_one_line_too(error, capsys):
+    with pytest.raises(typer.Exit) as ended, reported():
+        raise error
+    assert ended.value.exit_code == 3
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"farshore: {type(error).__name__}: ")
+    assert "Next: " in line
 
 
 def test_help_and_version():

@@ -73,6 +73,22 @@ SITUATIONS = {
         "wait 2 min",
         WATCH,
     ),
+    "Aurora replaces its writer, and nobody would propose anything": (
+        {**UNHEALED, **record(mode="manual")},
+        None,
+        1,
+        "its monitor lives: Aurora is taken to replace its writer",
+        "fail over yourself: mode is manual",
+        WATCH,
+    ),
+    "Aurora replaces its writer while farshore is paused": (
+        {**UNHEALED, **record(paused=True)},
+        None,
+        1,
+        "its monitor lives: Aurora is taken to replace its writer",
+        "end the pause",
+        WATCH,
+    ),
     "Aurora does not replace its writer, and a failover is proposed": (
         {**UNHEALED, **record(proposal=PROPOSAL), "lease_age_ms": 190_000},
         None,
@@ -118,7 +134,7 @@ SITUATIONS = {
         None,
         1,
         "mode is manual",
-        "fail over",
+        "wait 19 s, then fail over to us-west-2",
         "farshore failover --to us-west-2 --accept-loss-ms 22040",
     ),
     "lost, with a lag that nobody knew": (

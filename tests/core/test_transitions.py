@@ -1,5 +1,7 @@
 """The table as a whole."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -49,3 +51,20 @@ def test_no_row_skips_the_claim_or_the_drain():
         (Phase.PROMOTING, Phase.HELD),
         (Phase.PROMOTING, Phase.CLAIMED),
     }
+
+
+def test_the_pagers_filter_names_what_takes_the_writer_away_or_needs_a_person():
+    (attributes,) = re.findall(r"--attributes '(.*)'", (DOCS / "events.md").read_text())
+    rules = json.loads(json.loads(attributes)["FilterPolicy"])["action"]
+    exact = {rule for rule in rules if isinstance(rule, str)}
+    prefixes = tuple(rule["prefix"] for rule in rules if not isinstance(rule, str))
+    names = {row.name for row in TABLE}
+    assert exact <= names
+    rings = {name for name in names if name in exact or name.startswith(prefixes)}
+    words = ("propose", "lost", "role-moved", "approved", "promoted")
+    assert rings >= {name for name in names if any(word in name for word in words)} - {
+        "withdraw-proposal",
+        "claim-approved",
+        "approved-while-draining",
+        "approved-on-the-way",
+    }, "what a person has just approved needs no pager"

@@ -1,6 +1,7 @@
 """What `__main__.py` registers: the seed's architecture, resource by resource."""
 
 import json
+import shlex
 import subprocess
 import sys
 import zipfile
@@ -485,6 +486,15 @@ def test_outputs_are_for_operators(plain):
     assert plain.outputs["primaryEndpoint"].startswith("primary-aurora-cluster-demo.")
     assert plain.outputs["operationsRoleArn"].endswith("role/dr-operations-role-demo")
     assert {"primaryHealthCheckId", "secondaryHealthCheckId", "zoneId"} <= set(plain.outputs)
+
+
+def test_the_environment_of_operators_is_what_the_verbs_read(plain):
+    lines = shlex.split(plain.outputs["operatorEnvironment"])
+    told = dict(word.split("=", 1) for word in lines if word != "export")
+    found = from_environment({**told, "AWS_REGION": "us-west-2"})
+    assert (found.region, found.names.suffix, found.dbname) == ("us-west-2", "demo", "ledger")
+    assert found.endpoints["us-east-1"].writer == plain.outputs["primaryEndpoint"]
+    assert found.zone_id == plain.outputs["zoneId"]
 
 
 def test_every_component_is_in_the_tree_and_every_resource_in_a_component(plain):

@@ -1,11 +1,15 @@
 """A person's request and the journal: who wins, what a lost reply means, and what is told while it is followed."""
 
+from dataclasses import replace
+
 import pytest
 
 from farshore.core import requests
 from farshore.core.authority import Phase
 from farshore.core.errors import RefusedError, UnknownOutcomeError
+from farshore.core.facts import Now
 from farshore.core.profile import FAST
+from farshore.operate import moves as operate
 from farshore.ports import Page, Presence
 from farshore.requester import HEARD_WITHIN_MS, TRIES, Person, Requester, controllers
 from farshore.simulate.ports import SimCloud, SimJournal
@@ -232,3 +236,36 @@ def test_a_controller_runs_when_it_goes_on_beating(beats, running):
     assert (
         took_ms < 2500 if running == {HOME, STANDBY} else HEARD_WITHIN_MS <= took_ms < HEARD_WITHIN_MS + 1000
     )
+
+
+def test_a_region_that_has_just_renewed_is_not_left_as_lost_and_when_it_may_be_is_said():
+    desk = Desk()
+    lost = operate.failover(
+        STANDBY, requests.Statement(60_000, None), second_person=False, although_healthy=False
+    )
+    with pytest.raises(RefusedError, match=r"alive for all that is known .* repeat in \d s"):
+        desk.requester.submit(lost)
+    record = desk.world.record
+    asked = replace(
+        desk.requester.asked(), now=Now(record.renewed_at_ms + requests.refused_until_ms(FAST), 0)
+    )
+    requests.refuse_if_healthy(record, asked)
+
+
+def test_a_dry_run_states_what_has_to_be_accepted():
+    desk = Desk()
+    before = desk.world.record
+    stated = requests.loss_statement(before, FAST)
+    build = operate.failover(STANDBY, stated, second_person=False, although_healthy=True)
+    outline = operate.outline(before, build(before, desk.requester.asked()), FAST)
+    assert outline.accept == f"--accept-loss-ms {stated.loss_bound_ms}"
+    enough = operate.failover(
+        STANDBY,
+        requests.Statement(stated.loss_bound_ms - 1, None),
+        second_person=False,
+        although_healthy=True,
+    )
+    with pytest.raises(RefusedError, match=f"{outline.accept}` accepts that"):
+        enough(before, desk.requester.asked())
+    planned = operate.outline(before, desk.switchover()(before, desk.requester.asked()), FAST)
+    assert (planned.loss, planned.accept) == ("nothing", None)

@@ -92,7 +92,10 @@ class DynamoJournal:
             try:
                 answer = self._dynamodb.query(**request)
             except (BotoCoreError, ClientError) as error:
-                raise UnknownOutcomeError(f"the authority table could not be read: {error}") from error
+                raise UnknownOutcomeError(
+                    f"the authority table could not be read: {error}. Nothing was changed by it. "
+                    "Next: stand in a region that answers (AWS_REGION), then repeat."
+                ) from error
             items += [{key: _deserialize(value) for key, value in item.items()} for item in answer["Items"]]
             if "LastEvaluatedKey" not in answer:
                 return items
@@ -110,10 +113,17 @@ class DynamoJournal:
         except ClientError as error:
             if error.response["Error"]["Code"] in _LOST:
                 return False
-            raise UnknownOutcomeError(f"writing {sort} to the authority table: {error}") from error
+            raise _unsure(sort, error) from error
         except BotoCoreError as error:
-            raise UnknownOutcomeError(f"writing {sort} to the authority table: {error}") from error
+            raise _unsure(sort, error) from error
         return True
+
+
+def _unsure(sort: str, error: Exception) -> UnknownOutcomeError:
+    return UnknownOutcomeError(
+        f"nobody knows whether {sort} was written to the authority table: {error}. "
+        "Next: `farshore history` and `farshore status` show whether it was; repeat only if not."
+    )
 
 
 def _readable(kind: type[T], documents: Mapping[str, str], prefix: str) -> list[T]:

@@ -59,19 +59,13 @@ def failover(
         if accept_loss_ms is None and not accept_unknown_loss and not two:
             raise RefusedError(
                 f"this failover may lose {stated.words}.",
-                f"to accept that: `farshore failover --to {target} {_acceptance(stated)}`.",
+                f"to accept that: `farshore failover --to {target} {stated.acceptance}`.",
             )
         written = moves.submit(requester, build, as_json=as_json)
         if two:
             err.print("farshore: proposed; a second person must `farshore approve` it.", markup=False)
         elif wait:
             moves.follow(requester, written, target, operate.FOLLOW_MS, as_json=as_json)
-
-
-def _acceptance(stated: requests.Statement) -> str:
-    if stated.loss_bound_ms is None:
-        return "--accept-unknown-loss"
-    return f"--accept-loss-ms {stated.loss_bound_ms}"
 
 
 def approve(

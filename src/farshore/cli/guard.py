@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from farshore.cli.output import Json, reported, show
-from farshore.core.errors import RefusedError
+from farshore.core.errors import RefusedError, UsageError
 from farshore.operate import guard as operate
 from farshore.settings import from_environment
 from farshore.workshop import Workshop
@@ -88,6 +88,11 @@ def advisory(*, as_json: Json = False) -> None:
 
 def _writer(workshop: Workshop, region: str | None) -> str:
     if region is not None:
+        known = workshop.settings.endpoints
+        if region not in known:
+            raise UsageError(
+                f"--region {region} is not a region of this deployment; use {' or '.join(known)}."
+            )
         return region
     record = workshop.journal.read().record
     if record is None or record.holder is None:

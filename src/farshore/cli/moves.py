@@ -8,7 +8,7 @@ import typer
 
 from farshore.cli.output import JsonLines, err, out
 from farshore.core.authority import Authority, Event, Phase
-from farshore.core.errors import FarshoreError
+from farshore.core.errors import FarshoreError, UnknownOutcomeError
 from farshore.operate import moves
 from farshore.requester import Build, Requester
 from farshore.workshop import Workshop
@@ -41,6 +41,8 @@ def rehearse(workshop: Workshop, requester: Requester, build: Build, *, as_json:
         f"plan      {outline.kind} from {outline.source} to {outline.target}, epoch {outline.epoch}",
         f"may lose  {outline.loss}",
     ]
+    if outline.accept is not None:
+        lines.append(f"accept    {outline.accept}")
     lines += [
         f"stage     {stage}: {bound_ms / 1000:.2f} s at most" for stage, bound_ms in outline.stages.items()
     ]
@@ -61,6 +63,10 @@ def follow(requester: Requester, written: Authority, target: str, limit_ms: int,
         for last in requester.follow(written, limit_ms):
             tell(last.last_event, as_json=as_json)
         last = requester.record()
+    except UnknownOutcomeError as error:
+        raise MoveUnfinishedError(
+            f"the move was asked for and the controllers go on; how it stands cannot be read here: {error}"
+        ) from error
     except KeyboardInterrupt:
         err.print(
             "farshore: you stopped watching; the move goes on, the controllers carry it out. "

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
+import psycopg
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
-from farshore.core.errors import FarshoreError
+from farshore.core.errors import FarshoreError, UnknownOutcomeError
 from farshore.operate.checks import Report
 
 out = Console(highlight=False, soft_wrap=True, emoji=False)
@@ -51,12 +53,20 @@ def finish(report: Report, *, as_json: bool) -> None:
 
 @contextmanager
 def reported() -> Iterator[None]:
-    """Turn a FarshoreError into its one line and exit code; Ctrl-C into 130."""
+    """Turn a failure into its one line and exit code; Ctrl-C into 130."""
     try:
         yield
     except FarshoreError as error:
         err.print(f"farshore: {error}", markup=False)
         raise typer.Exit(error.exit_code) from error
+    except (BotoCoreError, ClientError, psycopg.Error) as error:
+        err.print(
+            f"farshore: {type(error).__name__}: {' '.join(str(error).split())}. Authority is as it was; what this verb "
+            "does itself may be half done and is safe to repeat. Next: see that these credentials may do it, that "
+            "AWS_REGION answers and that the guard is installed (`farshore preflight`), then repeat.",
+            markup=False,
+        )
+        raise typer.Exit(UnknownOutcomeError.exit_code) from error
     except KeyboardInterrupt:
         err.print("farshore: stopped.", markup=False)
         raise typer.Exit(130) from None

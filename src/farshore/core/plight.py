@@ -5,7 +5,7 @@ It follows the table's own order: what farshore will do by itself comes before w
 
 from farshore.core import health
 from farshore.core.authority import Authority, Proposal
-from farshore.core.requests import loss_statement
+from farshore.core.requests import loss_statement, refused_until_ms
 from farshore.core.scene import Scene, span
 
 Advice = tuple[str, str, str | None]
@@ -41,10 +41,15 @@ def _away_within_its_region(scene: Scene, record: Authority, words: str, age_ms:
     budget_ms = scene.profile.in_region_budget_ms
     words = f"{words}; its endpoints are silent, its monitor lives"
     if age_ms < budget_ms + HESITATION_MS and standing(scene, record) is None:
-        left = span(budget_ms - age_ms)
+        if record.paused:
+            then = "end the pause: nothing is proposed before"
+        elif record.mode == "manual":
+            then = "fail over yourself: mode is manual"
+        else:
+            then = "a failover is proposed"
         return (
             f"{words}: Aurora is taken to replace its writer",
-            f"wait {left}; after that a failover is proposed",
+            f"wait {span(budget_ms - age_ms)}; after that {then}",
             "farshore watch",
         )
     return _lost(scene, record, words, age_ms)
@@ -86,15 +91,12 @@ def _lost(scene: Scene, record: Authority, words: str, age_ms: int) -> Advice:
         return f"{words}; {what}", "wait a moment", "farshore watch"
     reason = why or f"{target} has not taken over: its database or controller, or its guard, may be wanting"
     stated = loss_statement(record, profile)
-    accept = (
-        "--accept-unknown-loss"
-        if stated.loss_bound_ms is None
-        else f"--accept-loss-ms {stated.loss_bound_ms}"
-    )
+    early_ms = refused_until_ms(profile) - age_ms
+    wait = f"wait {span(early_ms)}, then " if early_ms > 0 else ""
     return (
         f"{words}; {reason}",
-        f"fail over to {target}; it may lose {stated.words}",
-        f"farshore failover --to {target} {accept}",
+        f"{wait}fail over to {target}; it may lose {stated.words}",
+        f"farshore failover --to {target} {stated.acceptance}",
     )
 
 

@@ -76,7 +76,8 @@ def _unreadable(scene: Scene) -> Iterator[Finding]:
         yield Finding(
             Grade.UNKNOWN,
             f"who may write is not known here: no replica of {scene.table} answers",
-            "see whether it is the network, the credentials or the table; then stand in a region that answers",
+            "'also' says why: the network, the credentials or the table; then stand in a region that answers. A record "
+            "'by_hand' means that a person has the wheel (docs/by-hand.md): ask who, and touch nothing",
             f"aws dynamodb describe-table --region {scene.standby} --table-name {scene.table}",
         )
     elif scene.record is None:
@@ -124,6 +125,8 @@ def _moving(scene: Scene) -> Iterator[Finding]:
         )
     else:
         next_step = f"see whether the controllers of {plan.source} and {plan.target} run"
+        if record.mode == "manual":
+            next_step += f"; if {plan.source} is lost: `farshore failover --to {plan.target} --dry-run`"
         yield Finding(Grade.WRONG, f"{words}; that is too long", next_step, "farshore verify --no-publish")
 
 

@@ -1,5 +1,8 @@
 """All of it: two regions with network, keys, clusters, functions and alerts, and what spans them."""
 
+import shlex
+from pathlib import Path
+
 import pulumi
 import pulumi_aws as aws
 
@@ -17,7 +20,7 @@ from farshore.infra.region import Region, RegionArgs
 from farshore.infra.runbooks import Runbooks, RunbooksArgs
 from farshore.infra.site import Site
 from farshore.infra.tags import tags
-from farshore.infra.watch import Watch, WatchArgs
+from farshore.infra.watch import Watch, WatchArgs, variables
 
 
 class Farshore(pulumi.ComponentResource):
@@ -126,7 +129,17 @@ class Farshore(pulumi.ComponentResource):
             told[f"{side}Endpoint"] = cluster.endpoint
             told[f"{side}ReaderEndpoint"] = cluster.reader_endpoint
             told |= watch.outputs
+        told["operatorEnvironment"] = self._environment_of_operators()
         return told
+
+    def _environment_of_operators(self) -> pulumi.Output[str]:
+        """Lines for a shell: what the verbs read, as the functions do, but for the region to stand in."""
+        told = variables(self._config, self._database)
+        told["FARSHORE_SSLROOTCERT"] = str(Path(self._config.rds_ca_file or "global-bundle.pem").absolute())
+        told["FARSHORE_ZONE_ID"] = self._writer_name.zone.zone_id
+        return pulumi.Output.all(**told).apply(
+            lambda known: "\n".join(f"export {name}={shlex.quote(value)}" for name, value in known.items())
+        )
 
     def _both_sites(self) -> tuple[Site, Site]:
         config = self._config

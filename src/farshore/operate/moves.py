@@ -41,7 +41,10 @@ def approve(proposal_id: str | None, *, second_person: bool) -> Build:
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """A plan as it would be journalled, with the longest each stage may take, in ms; `loss` in words."""
+    """A plan as it would be journalled, with the longest each stage may take, in ms; `loss` in words.
+
+    `accept` is the option that accepts the loss, where somebody must.
+    """
 
     kind: str
     source: str
@@ -49,6 +52,7 @@ class Outline:
     epoch: int
     loss: str
     stages: dict[str, int]
+    accept: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -61,10 +65,12 @@ def outline(before: Authority, after: Authority, profile: Profile) -> Outline:
         target = proposal.target if proposal else "-"
         stated = requests.loss_statement(before, profile)
         return Outline("proposal", before.region_of_record, target, before.epoch + 1, stated.words, {})
-    unplanned = plan.kind is PlanKind.FAILOVER
-    loss = requests.loss_statement(before, profile).words if unplanned else "nothing"
-    stages = _failover_stages(profile) if unplanned else _planned_stages(profile)
-    return Outline(plan.kind, plan.source, plan.target, before.epoch + 1, loss, stages)
+    epoch = before.epoch + 1
+    if plan.kind is not PlanKind.FAILOVER:
+        return Outline(plan.kind, plan.source, plan.target, epoch, "nothing", _planned_stages(profile))
+    stated = requests.loss_statement(before, profile)
+    stages = _failover_stages(profile)
+    return Outline(plan.kind, plan.source, plan.target, epoch, stated.words, stages, stated.acceptance)
 
 
 def _failover_stages(profile: Profile) -> dict[str, int]:

@@ -37,4 +37,7 @@ def connect(
             row_factory=dict_row,
         )
     except (OSError, psycopg.Error) as error:
-        raise AdminConnectError(f"{host} cannot be reached as {credentials['username']}: {error}") from error
+        raise AdminConnectError(
+            f"{host} cannot be reached as {credentials['username']}: {error}. Nothing was changed. Next: repeat from a "
+            "place that reaches the databases; `farshore status` says whether that region is lost."
+        ) from error

@@ -12,6 +12,7 @@ from farshore.core.requests.failover import (
     loss_statement,
     propose,
     refuse_if_healthy,
+    refused_until_ms,
 )
 from farshore.core.requests.planned import switchover
 from farshore.core.requests.switches import abort, account, pause, resume, set_mode
@@ -27,6 +28,7 @@ __all__ = [
     "pause",
     "propose",
     "refuse_if_healthy",
+    "refused_until_ms",
     "resume",
     "set_mode",
     "switchover",

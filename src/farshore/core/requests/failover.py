@@ -23,18 +23,32 @@ class Statement:
         count = "" if self.loss_transactions is None else f", {self.loss_transactions} transactions"
         return f"up to {self.loss_bound_ms / 1000:.1f} s{count}"
 
+    @property
+    def acceptance(self) -> str:
+        """The option of `farshore failover` that accepts it."""
+        unknown = self.loss_bound_ms is None
+        return "--accept-unknown-loss" if unknown else f"--accept-loss-ms {self.loss_bound_ms}"
+
 
 def loss_statement(record: Authority, profile: Profile) -> Statement:
     return Statement(health.loss_bound_ms(record, profile), health.loss_transactions(record, profile))
 
 
+def refused_until_ms(profile: Profile) -> int:
+    """The age of a lease's last renewal from which on a region may be left as lost."""
+    return 2 * profile.lease_ttl_ms
+
+
 def refuse_if_healthy(record: Authority, asked: Asked) -> None:
     """A region that renews its lease is left by a switchover, which loses nothing."""
     age_ms = asked.now.wall_ms - record.renewed_at_ms
-    if record.phase is Phase.HELD and age_ms < 2 * asked.profile.lease_ttl_ms:
+    left_ms = refused_until_ms(asked.profile) - age_ms
+    if record.phase is Phase.HELD and left_ms > 0:
         raise RefusedError(
-            f"{record.holder} renewed its lease {age_ms} ms ago: it is alive.",
-            "`farshore switchover` loses nothing; `--although-healthy` if you mean it.",
+            f"{record.holder} renewed its lease {age_ms} ms ago: it is alive for all that is known before two leases "
+            f"have passed ({refused_until_ms(asked.profile)} ms); nothing was asked for.",
+            f"if `farshore status` calls it lost, repeat in {-(-left_ms // 1000)} s (`--although-healthy` overrules); "
+            "if it lives, `farshore switchover` loses nothing.",
         )
 
 
@@ -101,10 +115,10 @@ def _failover_refusals(record: Authority, target: str, accepted: Statement, aske
                 accepted.loss_bound_ms is not None and (bound_ms is None or bound_ms > accepted.loss_bound_ms)
             ),
             (
-                f"the loss that was accepted ({accepted.words}) is less than what may be lost now "
-                f"({loss_statement(record, asked.profile).words})."
+                f"a loss of {accepted.loss_bound_ms} ms was accepted, and "
+                f"{'an unknown amount' if bound_ms is None else f'{bound_ms} ms'} may be lost now."
             ),
-            "`farshore failover --dry-run` states it anew.",
+            f"`{loss_statement(record, asked.profile).acceptance}` accepts that (`farshore failover --dry-run`).",
         ),
     ]
 
