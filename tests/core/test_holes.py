@@ -132,6 +132,20 @@ def test_a_writer_that_aurora_does_not_replace_is_put_before_a_person():
     assert play.run_until(lambda: play.world.record.holder == STANDBY, 10_000)
 
 
+def test_it_is_put_before_a_person_though_no_process_lives_as_long_as_aurora_may_take():
+    """Each function is relieved by a newer one every minute, whose own clock begins anew."""
+    play = unhealed()
+    for _ in range(4):
+        play.run(FAST.in_region_budget_ms // 4)
+        relieved = list(play.actors)
+        for region in (HOME, STANDBY):
+            play.start(region)
+        for name in relieved:
+            play.actors.pop(name)
+    play.run(FAST.in_region_budget_ms // 4)
+    assert play.world.record.proposal.basis is Basis.UNHEALED
+
+
 def test_an_approval_of_what_has_healed_moves_nothing():
     play = unhealed()
     assert play.run_until(lambda: play.world.record.proposal is not None, 60_000)

@@ -113,8 +113,8 @@ MUTANTS = (
         "H10",
         "carry out an approval without looking at the writer again",
         "src/farshore/core/conditions.py",
-        "    return (\n        health.is_unhealed(view.facts, source, view.profile)\n        and health.failover_obstacle",
-        "    return (\n        True\n        and health.failover_obstacle",
+        "(proposal.basis is Basis.UNHEALED and _source_is_unhealed(view))",
+        "proposal.basis is Basis.UNHEALED",
         "tests/core/test_every_pair.py tests/core/test_holes.py",
     ),
     Mutant(

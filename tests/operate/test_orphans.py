@@ -1,5 +1,6 @@
 """Orphans on two real servers whose histories part: named exactly, neither more nor fewer."""
 
+import datetime as dt
 import uuid
 from dataclasses import replace
 
@@ -82,6 +83,23 @@ def test_exactly_the_lost_transfers_are_named(parted):
     orphans = found(servers)
     assert keys(orphans) == lost
     assert {row.state for orphan in orphans for row in orphan.rows if row.table == "transfer"} == {"missing"}
+
+
+def test_commits_out_of_the_order_of_their_times_are_named_too(parted):
+    """One that had begun before others and reached the stream after them; by the times all was replayed."""
+    servers, _replicated, lost, _later = parted
+    with rows(servers.home) as old, rows(servers.standby) as survivor:
+        fork = fork_of(survivor)
+        later = {**fork, "replayed_at": fork["replayed_at"] + dt.timedelta(seconds=30)}
+        assert keys(compare(old, survivor, later)) == lost
+
+
+def test_a_volume_saved_before_the_new_epoch_was_granted_is_evidence(parted):
+    servers, *_ = parted
+    with rows(servers.home) as old, rows(servers.standby) as survivor:
+        (began,) = old.execute("select granted_at from farshore.epochs where epoch = 1").fetchall()
+        fork = fork_of(survivor)
+        assert fork["lost_since"] == began["granted_at"] < fork["granted_at"]
 
 
 def test_a_replayed_transfer_is_told_from_a_missing_one(parted):

@@ -98,21 +98,23 @@ def _source_is_lost(view: View) -> bool:
     )
 
 
+def _source_is_unhealed(view: View) -> bool:
+    return (
+        health.is_unhealed(view.record, view.facts, view.now, view.profile)
+        and health.failover_obstacle(view.record, view.facts, view.now) is None
+    )
+
+
 def lost(view: View) -> bool:
     return _source_is_lost(view) and health.approval_needed(view.record, view.profile) is None
 
 
 def approved_loss(view: View) -> bool:
-    """A person has said yes, and what the proposal rested on is still so."""
-    proposal, source = view.record.proposal, view.record.region_of_record
+    """A person has said yes, and what the proposal rested on is still so, or has become worse."""
+    proposal = view.record.proposal
     if proposal is None or not health.approved(view.record, view.facts, view.now, view.profile):
         return False
-    if proposal.basis is not Basis.UNHEALED:
-        return _source_is_lost(view)
-    return (
-        health.is_unhealed(view.facts, source, view.profile)
-        and health.failover_obstacle(view.record, view.facts, view.now) is None
-    )
+    return _source_is_lost(view) or (proposal.basis is Basis.UNHEALED and _source_is_unhealed(view))
 
 
 def _may_propose(view: View) -> bool:
@@ -134,8 +136,4 @@ def lost_but_needs_a_person(view: View) -> bool:
 
 
 def unhealed(view: View) -> bool:
-    return (
-        _may_propose(view)
-        and health.is_unhealed(view.facts, view.record.region_of_record, view.profile)
-        and health.failover_obstacle(view.record, view.facts, view.now) is None
-    )
+    return _may_propose(view) and _source_is_unhealed(view)

@@ -137,11 +137,17 @@ def is_lost(facts: Facts, region: str, profile: Profile) -> bool:
     )
 
 
-def is_unhealed(facts: Facts, region: str, profile: Profile) -> bool:
-    """The region's monitor lives, but its writer has stayed away for longer than Aurora needs (H10)."""
+def is_unhealed(record: Authority, facts: Facts, now: Now, profile: Profile) -> bool:
+    """The region's monitor lives, but its writer has stayed away for longer than Aurora needs (H10).
+
+    How long goes by the wall clock, because no process lives that long: it is put before a person, and the lease is
+    waited for by a clock that cannot step all the same.
+    """
+    region, away_ms = record.region_of_record, now.wall_ms - record.renewed_at_ms
     return (
         facts.me != region
-        and facts.lease_unchanged_ms >= profile.in_region_budget_ms
+        and lease_lapsed(facts, profile)
+        and away_ms >= profile.in_region_budget_ms
         and observations_fresh(facts, region, profile)
         and endpoints_unreachable(facts, region, profile)
     )

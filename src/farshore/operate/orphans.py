@@ -44,7 +44,12 @@ _CANDIDATES = """
                        or xid = any(%(unfinished)s::bigint[]))
     order by xid
 """
-_IDS = "select distinct xid from numbered where xid > 2"
+# Commit records need not be in the order of commit times; where times were kept, they part by less than this.
+_IDS = """
+    select distinct xid from numbered
+    where xid > 2 and (committed is null or %(replayed_at)s::timestamptz = 'infinity'
+                       or committed > %(replayed_at)s::timestamptz - interval '1 minute')
+"""
 # Of a transaction that the stream had begun and not ended, the survivor knows only that it did not commit.
 # https://www.postgresql.org/docs/15/functions-info.html#FUNCTIONS-PG-SNAPSHOT
 _UNFINISHED = """
@@ -97,7 +102,7 @@ def orphans(workshop: Workshop) -> OrphanReport:
             return OrphanReport(record.epoch, None, None, True, "no failover has happened", ())
         lost_region = workshop.settings.names.other(fork["region"])
         volume = OldVolume(workshop.rds(lost_region), workshop.settings.names, lost_region)
-        snapshot = volume.saved_since(fork["granted_at"])
+        snapshot = volume.saved_since(fork["lost_since"])
         if snapshot is None and owed is None:
             return OrphanReport(record.epoch, None, None, True, "no region's loss is open", ())
         if snapshot is None:
@@ -117,12 +122,14 @@ def open_account(record: Authority) -> Aftermath | None:
 def fork_of(survivor: Connection, lost_epoch: int = 0) -> dict[str, Any] | None:
     """Where the histories part: the first epoch after the lost one in another region.
 
-    Without a lost epoch (0), the newest one that began in another region than the one before.
+    `lost_since` is when the lost epoch began: AWS may save the old volume before the new one is granted. Without a
+    lost epoch (0), the newest one that began in another region than the one before.
     """
     return survivor.execute(
         """
-        select epoch, region, granted_at, snapshot::text, coalesce(replayed_at, 'infinity') as replayed_at
-        from (select *, lag(region) over (order by epoch) as region_before from farshore.epochs) e
+        select epoch, region, granted_at, lost_since, snapshot::text, coalesce(replayed_at, 'infinity') as replayed_at
+        from (select *, lag(region) over (order by epoch) as region_before,
+                     lag(granted_at) over (order by epoch) as lost_since from farshore.epochs) e
         where region_before is not null and region_before <> region and epoch > %(lost)s
         order by case when %(lost)s > 0 then epoch else -epoch end limit 1
         """,
@@ -149,7 +156,7 @@ def _orphan_rows(
     tracks = _tracks_commit_time(old)
     commit_time = "pg_xact_commit_timestamp(xmin)" if tracks else "null::timestamptz"
     numbered = _NUMBERED.format(row="to_jsonb(t)", commit_time=commit_time, table=table)
-    unfinished = [] if tracks else _unfinished(old, survivor, numbered, fork)
+    unfinished = _unfinished(old, survivor, numbered, fork)
     found = old.execute((numbered + _CANDIDATES).encode(), {**fork, "unfinished": unfinished}).fetchall()
     states = (_by_key if keys else _by_count)(old, survivor, table, keys, [entry["row"] for entry in found])
     for entry, state in zip(found, states, strict=True):
@@ -158,8 +165,8 @@ def _orphan_rows(
 
 
 def _unfinished(old: Connection, survivor: Connection, numbered: str, fork: dict[str, Any]) -> list[int]:
-    """Where commit times were not kept: what was under way at the fork, by the survivor's own account."""
-    ids = [entry["xid"] for entry in old.execute((numbered + _IDS).encode()).fetchall()]
+    """What was under way at the fork, by the survivor's own account."""
+    ids = [entry["xid"] for entry in old.execute((numbered + _IDS).encode(), fork).fetchall()]
     return [entry["xid"] for entry in survivor.execute(_UNFINISHED, (ids, fork["snapshot"])).fetchall()]
 
 

@@ -9,12 +9,15 @@ from farshore.core.facts import Server
 from farshore.postgres.session import DatabaseUnreachableError, Session
 
 # aurora_global_db_status: https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora_global_db_status.html
-# Its rows with rpo_lag_in_msec -1 are the writer's own.
+# Its rows with rpo_lag_in_msec -1 are the writer's own. A lag that was calculated long ago is not told: what it has
+# become since is the core's to say (H11).
 _INSPECT = sql.SQL("""
     select pg_is_in_recovery(), l.epoch, l.fenced, l.enforcing,
            (date_part('epoch', clock_timestamp()) * 1e6)::bigint,
            case when not pg_is_in_recovery() then
-               (select array[min(rpo_lag_in_msec), max(highest_lsn_written)]
+               (select array[min(rpo_lag_in_msec) filter (
+                                 where last_lag_calculation_time > clock_timestamp() - interval '30 s'),
+                             max(highest_lsn_written)]
                   from aurora_global_db_status() where rpo_lag_in_msec >= 0) end,
            case when not pg_is_in_recovery() then pg_snapshot_xmax(pg_current_snapshot())::text::bigint end
     from farshore.lease l
