@@ -254,7 +254,7 @@ def give_away(*paths: Path) -> None:
 
 
 @contextlib.contextmanager
-def pair(schema: str) -> Iterator[Pair]:
+def pair(schema: str, more_settings: str = "") -> Iterator[Pair]:
     """A home server with `schema` and the guard, its streaming standby, and epoch 1 granted to home."""
     root = Path(tempfile.mkdtemp(prefix="farshore-test-"))
     certificate = write_certificates(root)
@@ -271,6 +271,7 @@ def pair(schema: str) -> Iterator[Pair]:
             subprocess.run(["cp", "-a", template(), server.data], check=True)
             with (server.data / "postgresql.conf").open("a") as settings:
                 settings.write(tls if server is home else f"{tls}primary_conninfo='{source}'\n")
+                settings.write(more_settings)
         mark = standby.data / "standby.signal"
         mark.touch()
         give_away(mark)

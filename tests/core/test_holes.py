@@ -348,3 +348,39 @@ def test_a_planned_move_begins_only_to_where_a_controller_runs():
             requests.switchover(play.world.record, cluster, running, STANDBY, asked(play))
     after = requests.switchover(play.world.record, cluster, (STANDBY,), STANDBY, asked(play))
     assert after.phase is Phase.DRAINING
+
+
+# --- a failover that AWS refuses for good ----------------------------------------------------------------------------
+
+
+def test_a_failover_that_aws_keeps_refusing_ends_by_a_persons_word():
+    """It is tried anew again and again while the source lives; told to stop, the source goes on in its time."""
+    play = Play()
+    play.run(1000)
+    play.world.aws = lambda: "refused"
+    play.world.lost.add(HOME)
+    assert play.run_until(lambda: play.world.promotions_sent > 1, 30_000)
+    play.world.lost.clear()
+    play.run(2 * FAST.claim_ttl_ms)
+    assert play.world.record.phase is Phase.PROMOTING
+    write(play, requests.abort)
+    play.run(2000)
+    sent = play.world.promotions_sent
+    with pytest.raises(RefusedError, match="aborted already"):
+        requests.abort(play.world.record, asked(play))
+    assert play.run_until(play.settled, FAST.request_life_ms + FAST.intent_not_after_ms + 5000)
+    assert (play.world.record.holder, play.world.promotions_sent) == (HOME, sent)
+
+
+def test_an_aborted_failover_may_be_wanted_after_all():
+    play = Play()
+    play.run(1000)
+    play.world.aws = lambda: "refused"
+    play.world.lost.add(HOME)
+    assert play.run_until(lambda: play.world.promotions_sent > 1, 30_000)
+    write(play, requests.abort)
+    play.world.aws = lambda: "ok"
+    play.run(20_000)
+    assert play.world.record.phase is Phase.PROMOTING, "nothing more is sent"
+    write(play, requests.failover, STANDBY, requests.Statement(None, None))
+    assert play.run_until(lambda: play.world.record.holder == STANDBY, 20_000)

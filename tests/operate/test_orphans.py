@@ -44,10 +44,11 @@ def rows(server):
     )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def parted():
-    """Replicated, lost and later transfers; the survivor has gone on writing."""
-    with pair(SCHEMA) as servers, servers.home.admin() as slow:
+@pytest.fixture(scope="module", params=["off", "on"])
+def parted(request):
+    """Replicated, lost and later transfers; the survivor has gone on writing. With and without kept commit times."""
+    kept = f"track_commit_timestamp={request.param}\n"
+    with pair(SCHEMA, kept) as servers, servers.home.admin() as slow:
         slow.autocommit = False
         slow.execute("insert into transfer values (%s, 5)", (OPEN_AT_THE_FORK,))
         slow.execute("insert into note values ('paid')")

@@ -4,6 +4,7 @@ import dataclasses
 import socket
 import threading
 import time
+from contextlib import closing
 
 import pytest
 from psycopg import sql
@@ -167,6 +168,22 @@ def test_a_monitor_that_ends_leaves_no_connection_and_no_thread(pair_of_servers,
     while connected() or probing():
         assert time.monotonic() < deadline, (connected(), probing())
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize(("age_s", "told"), [("1", 15), ("29", 15), ("31", None), ("null", None)])
+def test_a_lag_calculated_long_ago_is_not_told_and_the_last_byte_is(pair_of_servers, loop, age_s, told):
+    """H11: nothing comes through any more, and the last figure stands."""
+    server = pair_of_servers.home
+    server.sql("drop function if exists aurora_global_db_status()")
+    server.sql(
+        "create function aurora_global_db_status() returns table (rpo_lag_in_msec bigint, "
+        "highest_lsn_written bigint, last_lag_calculation_time timestamptz) language sql as "
+        f"$$ select 15::bigint, 4711::bigint, clock_timestamp() - {age_s} * interval '1 s' $$"
+    )
+    with closing(Session(login(pair_of_servers), loop)) as session:
+        seen = GuardedDatabase(HOME, session).inspect(5000)
+    server.sql("drop function aurora_global_db_status()")
+    assert (seen.lag_ms, seen.received_lsn) == (told, 4711)
 
 
 class Unread:

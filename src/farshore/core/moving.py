@@ -128,13 +128,14 @@ def _unsent_here(view: View) -> bool:
     return _unmoved(view) and not view.facts.move_sent and view.now.wall_ms < view.intent.not_after_ms
 
 
-def _by_target(view: View) -> bool:
-    return view.plan.kind is PlanKind.FAILOVER and view.facts.me == view.plan.target
+def _may_send(view: View) -> bool:
+    plan = view.plan
+    return plan.kind is PlanKind.FAILOVER and view.facts.me == plan.target and not plan.aborted
 
 
 def promotion_unsent(view: View) -> bool:
     """By whoever recorded it: a second sender could not know what becomes of the first one's request (H6)."""
-    return _by_target(view) and _unsent_here(view) and view.intent.by == view.facts.process
+    return _may_send(view) and _unsent_here(view) and view.intent.by == view.facts.process
 
 
 def _sender_is_gone(view: View) -> bool:
@@ -144,7 +145,7 @@ def _sender_is_gone(view: View) -> bool:
 
 def promotion_spent(view: View) -> bool:
     over = view.now.wall_ms >= view.intent.not_after_ms or _refused(view)
-    return _by_target(view) and _unmoved(view) and (over or (_unsent_here(view) and _sender_is_gone(view)))
+    return _may_send(view) and _unmoved(view) and (over or (_unsent_here(view) and _sender_is_gone(view)))
 
 
 def target_has_the_last_byte(view: View) -> bool:

@@ -206,7 +206,7 @@ TABLE: tuple[Row, ...] = (
     Row(
         "promotion-expired", Phase.PROMOTING, Phase.HELD, moving.promotion_expired, then.held_by_source_again,
         Action.RENEW,
-        "{target} went silent while it was to be promoted, and no request of it can arrive any more: {source}, "
+        "{target} was not promoted, and no request of it can arrive any more: {source}, "
         "still the writer, holds {next_epoch}",
     ),
     Row(

@@ -2,21 +2,24 @@
 
 from dataclasses import replace
 
-from farshore.core.authority import Aftermath, Authority, Phase
+from farshore.core.authority import PLANNED, Aftermath, Authority, Phase
 from farshore.core.errors import RefusedError
 from farshore.core.profile import Mode
 from farshore.core.requests.asked import Asked, refuse_first, under_way, write
 
 
 def abort(record: Authority, asked: Asked) -> Authority:
-    """Stop a move where nothing can have been sent, or decline a proposal. A new epoch for the source ends it."""
+    """Stop a move where nothing can have been sent, or decline a proposal. A new epoch for the source ends it.
+
+    Of a failover whose request may have been sent nothing more is sent; the source goes on once none can arrive.
+    """
     plan, proposal = record.plan, record.proposal
     if plan is None or (record.phase is Phase.PROMOTING and proposal is not None):
         if proposal is None:
             raise RefusedError("nothing is under way.", "`farshore status` shows who may write.")
         words = f"{asked.by} declines the proposed failover to {proposal.target}"
         return write(record, replace(record, proposal=None), asked, "abort", words)
-    if record.phase is Phase.PROMOTING:
+    if record.phase is Phase.PROMOTING and plan.kind in PLANNED:
         raise RefusedError(
             f"the request to move the writer to {plan.target} may have been sent: taking it back could leave "
             "two regions believing in themselves.",
@@ -28,9 +31,8 @@ def abort(record: Authority, asked: Asked) -> Authority:
             f"`farshore watch`: {plan.source} takes a new epoch if it is alive; if it is lost, `farshore failover`.",
         )
     after = replace(record, plan=replace(plan, aborted=True), proposal=None)
-    words = (
-        f"{asked.by} aborts the {plan.kind} to {plan.target}; {plan.source} takes a new epoch if it is alive"
-    )
+    when = "once no request can arrive any more" if record.phase is Phase.PROMOTING else "if it is alive"
+    words = f"{asked.by} aborts the {plan.kind} to {plan.target}; {plan.source} takes a new epoch {when}"
     return write(record, after, asked, "abort", words)
 
 
