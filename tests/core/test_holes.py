@@ -353,13 +353,19 @@ def test_a_planned_move_begins_only_to_where_a_controller_runs():
 # --- a failover that AWS refuses for good ----------------------------------------------------------------------------
 
 
-def test_a_failover_that_aws_keeps_refusing_ends_by_a_persons_word():
-    """It is tried anew again and again while the source lives; told to stop, the source goes on in its time."""
+def refused_again_and_again() -> Play:
+    """Home is lost, and AWS refuses its failover, attempt after attempt."""
     play = Play()
     play.run(1000)
     play.world.aws = lambda: "refused"
     play.world.lost.add(HOME)
     assert play.run_until(lambda: play.world.promotions_sent > 1, 30_000)
+    return play
+
+
+def test_a_failover_that_aws_keeps_refusing_ends_by_a_persons_word():
+    """It is tried anew while the source lives again; told to stop, the source goes on in its time."""
+    play = refused_again_and_again()
     play.world.lost.clear()
     play.run(2 * FAST.claim_ttl_ms)
     assert play.world.record.phase is Phase.PROMOTING
@@ -373,11 +379,7 @@ def test_a_failover_that_aws_keeps_refusing_ends_by_a_persons_word():
 
 
 def test_an_aborted_failover_may_be_wanted_after_all():
-    play = Play()
-    play.run(1000)
-    play.world.aws = lambda: "refused"
-    play.world.lost.add(HOME)
-    assert play.run_until(lambda: play.world.promotions_sent > 1, 30_000)
+    play = refused_again_and_again()
     write(play, requests.abort)
     play.world.aws = lambda: "ok"
     play.run(20_000)

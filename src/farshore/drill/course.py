@@ -20,7 +20,7 @@ from farshore.drill.scenario import KINDS, Crew, crews_in
 from farshore.drill.terms import Effect, Fault, OutageClass
 
 _NEWCOMERS = 3  # the clients that a region begins with are numbered below
-_FRESH_S = 1.0
+_FRESH_S = 1.0  # much less than a client holds one for, so that it is still open when the fault is done
 
 
 class Course(Ground):
