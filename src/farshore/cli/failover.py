@@ -98,7 +98,7 @@ def abort(
     dry_run: moves.DryRun = False,
     as_json: moves.Json = False,
 ) -> None:
-    """Stop a move while nothing can have been sent to AWS, or decline a proposal."""
+    """Stop a planned move of which nothing has been sent to AWS, or a failover that AWS refuses; decline a proposal."""
     with reported():
         workshop = Workshop(from_environment())
         requester = operate.requester(workshop, reason=reason, ticket=ticket)

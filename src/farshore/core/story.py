@@ -120,7 +120,8 @@ def _moving(scene: Scene) -> Iterator[Finding]:
         yield Finding(
             Grade.WRONG,
             f"{words}; that is long",
-            "see what AWS says of the move; docs/by-hand.md if it has stopped",
+            "see what AWS says of the move; `farshore abort` if it keeps refusing a failover; docs/by-hand.md if it "
+            "has stopped",
             command,
         )
     else:

@@ -6,6 +6,7 @@ from psycopg import sql
 
 from farshore.core.errors import FarshoreError
 from farshore.core.facts import Server
+from farshore.core.lag import LIMITS
 from farshore.postgres.session import DatabaseUnreachableError, Session
 
 # aurora_global_db_status: https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora_global_db_status.html
@@ -16,7 +17,7 @@ _INSPECT = sql.SQL("""
            (date_part('epoch', clock_timestamp()) * 1e6)::bigint,
            case when not pg_is_in_recovery() then
                (select array[min(rpo_lag_in_msec) filter (
-                                 where last_lag_calculation_time > clock_timestamp() - interval '30 s'),
+                                 where last_lag_calculation_time > clock_timestamp() - %s * interval '1 millisecond'),
                              max(highest_lsn_written)]
                   from aurora_global_db_status() where rpo_lag_in_msec >= 0) end,
            case when not pg_is_in_recovery() then pg_snapshot_xmax(pg_current_snapshot())::text::bigint end
@@ -43,7 +44,7 @@ class GuardedDatabase:
     def inspect(self, timeout_ms: int) -> Server | None:
         asked_us = time.monotonic_ns() // 1000
         try:
-            row = self._session.row(_INSPECT, (), timeout_ms)
+            row = self._session.row(_INSPECT, (LIMITS.status_stale_ms,), timeout_ms)
         except DatabaseUnreachableError:
             self._last_clocks = None
             return None
