@@ -329,7 +329,8 @@ class NameServer(threading.Thread):
                 reply.answer.append(dns.rrset.from_text(f"{name}.", self.ttl_s, "IN", "A", address))
             else:
                 reply.set_rcode(3)
-            self.socket.sendto(reply.to_wire(), client)
+            with contextlib.suppress(OSError):  # closed meanwhile: the next receive ends the loop
+                self.socket.sendto(reply.to_wire(), client)
 
     def close(self) -> None:
         with contextlib.suppress(OSError):

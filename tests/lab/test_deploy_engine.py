@@ -3,6 +3,7 @@
 import contextlib
 import contextvars
 import json
+import shutil
 import textwrap
 import threading
 from concurrent import futures
@@ -80,6 +81,8 @@ class Stack:
         return self.cloud.create, self.cloud.delete, self.cloud.observe
 
     def write(self, source):
+        # Python takes a program of the same second and size for the one it compiled before.
+        shutil.rmtree(self.root / "__pycache__", ignore_errors=True)
         (self.root / "__main__.py").write_text(PRELUDE + textwrap.dedent(source))
 
     def up(self, source=None):
