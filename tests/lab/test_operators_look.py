@@ -67,7 +67,7 @@ class Viewer:
         self.lines = []
         self._process = subprocess.Popen(
             [*FARSHORE, "watch", "--json", "--resolver", lab.info["dns"][STANDBY]],
-            env={**os.environ, **lab.info["env"][OUTSIDE]},
+            env={**os.environ, **lab.info["env"][OUTSIDE], "PYTHONFAULTHANDLER": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -86,7 +86,12 @@ class Viewer:
         return any(line.get("action") == action for _, line in list(self.lines))
 
     def interrupt(self):
+        """How it ended and what it complained of; where each thread stood, if it did not end."""
         self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.send_signal(signal.SIGABRT)
         return self._process.wait(10), self._process.stderr.read()
 
 

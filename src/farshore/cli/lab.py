@@ -25,7 +25,9 @@ app = typer.Typer(
 fault_app = typer.Typer(help="Break something on purpose, and heal it.", no_args_is_help=True)
 app.add_typer(fault_app, name="fault")
 
-Which = Annotated[str | None, typer.Option("--lab", help="Which lab; not needed while only one runs.")]
+Which = Annotated[
+    str | None, typer.Option("--lab", "--name", help="Which lab; not needed while only one runs.")
+]
 
 
 @app.command("run")

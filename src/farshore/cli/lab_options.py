@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 class Typed:
     """A field's name is its option's: `one_way_ms` is `--one-way-ms`. None: not given."""
 
-    name: Annotated[str, typer.Option("--name", help="The lab's name; also the suffix of its AWS names.")] = (
-        "lab"
-    )
+    name: Annotated[
+        str, typer.Option("--name", "--lab", help="The lab's name; also the suffix of its AWS names.")
+    ] = "lab"
     profile: Annotated[
         str, typer.Option("--profile", help="fast or aws: how fast farshore watches and decides.")
     ] = "fast"

@@ -1,11 +1,14 @@
 """farshore watch: one live screen, or a stream of lines for programs."""
 
+import contextlib
 import datetime as dt
 import json
+import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console, Group
@@ -43,31 +46,52 @@ def watch(
     """Watch who may write, lease, lag, health checks, DNS, alarms and every transition, until Ctrl-C."""
     with reported():
         watcher = operate.Watcher(Workshop(from_environment()), resolver or ())
-        end = None if seconds is None else time.monotonic() + seconds
-        try:
-            _stream(watcher, end) if as_json else _live(watcher, end)
-        except KeyboardInterrupt:
-            return
+        _stream(watcher, End(seconds)) if as_json else _live(watcher, End(seconds))
+    _leave()
 
 
-def _frames(watcher: operate.Watcher, end: float | None) -> Iterator[operate.Snapshot]:
+class End:
+    """The time is up, or Ctrl-C came: kept as a mark, because an exception can fall into a callback that drops it."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self._at = None if seconds is None else time.monotonic() + seconds
+        self._interrupted = False
+        signal.signal(signal.SIGINT, self._interrupt)
+
+    def _interrupt(self, _signal: int, _frame: object) -> None:
+        self._interrupted = True
+
+    @property
+    def has_come(self) -> bool:
+        return self._interrupted or (self._at is not None and time.monotonic() >= self._at)
+
+
+def _leave() -> NoReturn:
+    """At once: the threads still ask, one of them perhaps a dark region, and have nothing to tidy."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(0)
+
+
+def _frames(watcher: operate.Watcher, end: End) -> Iterator[operate.Snapshot]:
     begin = time.monotonic() + BEGIN_S
-    while not watcher.has_begun and time.monotonic() < begin:
+    while not (watcher.has_begun or end.has_come) and time.monotonic() < begin:
         time.sleep(0.05)
     yield watcher.snapshot()
-    while end is None or time.monotonic() < end:
+    while not end.has_come:
         time.sleep(FRAME_S)
         yield watcher.snapshot()
 
 
-def _live(watcher: operate.Watcher, end: float | None) -> None:
+def _live(watcher: operate.Watcher, end: End) -> None:
     console = Console(highlight=False, emoji=False)
     with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
         for snapshot in _frames(watcher, end):
             live.update(screen(snapshot), refresh=True)
 
 
-def _stream(watcher: operate.Watcher, end: float | None) -> None:
+def _stream(watcher: operate.Watcher, end: End) -> None:
     """First what is, then what changes. Of old transitions the last alone: `farshore history` has them all."""
     known: dict[str, Any] = {}
     told: set[int] | None = None
