@@ -1,6 +1,5 @@
 import signal
 import socket
-import statistics
 import threading
 import time
 from contextlib import ExitStack, contextmanager
@@ -142,8 +141,7 @@ def test_a_round_trip_takes_two_ways_and_little_more(wan):
             client.recv(1)
             errors.append((time.monotonic() - begin - 2 * ONE_WAY_S) / 2)
         client.close()
-    assert min(errors) >= 0
-    assert statistics.median(errors) < 0.01
+    assert 0 <= min(errors) < 0.01, "the quickest: a busy machine only adds"
 
 
 def test_outside_is_near(wan):
