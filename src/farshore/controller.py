@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from farshore.core import first_boot
 from farshore.core.authority import Authority, Phase
 from farshore.core.decide import Step, decide
-from farshore.core.errors import MoveRefusedError, UnknownOutcomeError
+from farshore.core.errors import MoveRefusedError, MoveTooLateError, UnknownOutcomeError
 from farshore.core.facts import Drained, Facts, GlobalCluster, Now, Observation, Reply, Server
 from farshore.core.lease import Watch, watch
 from farshore.core.pace import rest_ms
@@ -19,7 +19,7 @@ from farshore.core.profile import Mode, Profile
 from farshore.core.transitions import Action
 from farshore.log import log
 from farshore.names import Names
-from farshore.ports import Clock, Cloud, Database, Journal, Page, Publisher, Sighting, Silence, Teller
+from farshore.ports import Clock, Cloud, Database, InTime, Journal, Page, Publisher, Sighting, Silence, Teller
 
 Background = Callable[[str, Callable[[], None]], None]
 """Starts named work without waiting for it."""
@@ -326,14 +326,18 @@ class Controller:
         self._world.background("move", lambda: self._send(request, target, intent, not_after_ms))
 
     def _send(
-        self, request: Callable[[str], None], target: str, intent: tuple[int, int], not_after_ms: int
+        self,
+        request: Callable[[str, InTime], None],
+        target: str,
+        intent: tuple[int, int],
+        not_after_ms: int,
     ) -> None:
-        """The time is looked at last: Lambda may have frozen this process between the record and here (H6)."""
-        if self._world.clock.now().wall_ms >= not_after_ms:
+        """The time is looked at last: Lambda may have frozen this process since the record was written (H6)."""
+        try:
+            request(target, lambda: self._world.clock.now().wall_ms < not_after_ms)
+        except MoveTooLateError:
             log("move-too-late", target=target)
             return
-        try:
-            request(target)
         except MoveRefusedError as error:
             log("move-refused", target=target, error=str(error))
             reply = Reply(*intent, accepted=False, ago_ms=0, words=str(error))

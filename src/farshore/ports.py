@@ -1,6 +1,6 @@
 """What the controller needs from the world. The adapters are in aws/ and postgres/, the simulator has its own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -94,19 +94,24 @@ class Database(Protocol):
         """
 
 
+InTime = Callable[[], bool]
+
+
 class Cloud(Protocol):
     """The global cluster's control plane, called in this region only."""
 
     def describe(self) -> GlobalCluster | None:
         """None when it could not be read."""
 
-    def promote(self, region: str) -> None:
+    def promote(self, region: str, in_time: InTime) -> None:
         """FailoverGlobalCluster with AllowDataLoss towards `region`; sent once, never retried by the SDK.
 
-        Raises MoveRefusedError when AWS said no, UnknownOutcomeError when no reply came.
+        `in_time` is asked when the request has its date and its signature, before it leaves: what leaves later all
+        the same is too old for AWS within a signature's life.
+        Raises MoveTooLateError when it said no, MoveRefusedError when AWS did, UnknownOutcomeError without a reply.
         """
 
-    def switch(self, region: str) -> None:
+    def switch(self, region: str, in_time: InTime) -> None:
         """SwitchoverGlobalCluster towards `region`, as `promote`."""
 
 

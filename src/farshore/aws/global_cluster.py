@@ -3,13 +3,15 @@
 https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_FailoverGlobalCluster.html
 """
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, EndpointConnectionError
 
-from farshore.core.errors import MoveRefusedError, UnknownOutcomeError
+from farshore.core.errors import MoveRefusedError, MoveTooLateError, UnknownOutcomeError
 from farshore.core.facts import GlobalCluster
+from farshore.ports import InTime
 
 _REFUSALS, _FAILURES = 400, 500
 
@@ -27,6 +29,9 @@ class AuroraGlobalCluster:
         self._mover = mover
         self._identifier = identifier
         self._arns: dict[str, str] = {}
+        self._asked = threading.local()
+        if mover is not None:
+            mover.meta.events.register("before-send.rds", self._look_last)
 
     def describe(self) -> GlobalCluster | None:
         try:
@@ -48,19 +53,28 @@ class AuroraGlobalCluster:
             and all(m.get("SynchronizationStatus") == "connected" for m in readers),
         )
 
-    def promote(self, region: str) -> None:
-        self._move(self._mover.failover_global_cluster, region, AllowDataLoss=True)
+    def promote(self, region: str, in_time: InTime) -> None:
+        self._move(self._mover.failover_global_cluster, region, in_time, AllowDataLoss=True)
 
-    def switch(self, region: str) -> None:
-        self._move(self._mover.switchover_global_cluster, region)
+    def switch(self, region: str, in_time: InTime) -> None:
+        self._move(self._mover.switchover_global_cluster, region, in_time)
 
-    def _move(self, request: Callable[..., Any], region: str, **more: Any) -> None:
+    def _look_last(self, **_: Any) -> None:
+        """Dated and signed, not yet sent. Whoever is frozen from here on sends what AWS takes for five minutes only.
+
+        https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html
+        """
+        if not self._asked.in_time():
+            raise MoveTooLateError("the request to move the writer was not sent: its time has passed.")
+
+    def _move(self, request: Callable[..., Any], region: str, in_time: InTime, **more: Any) -> None:
         if region not in self._arns:
             self.describe()
         if region not in self._arns:
             raise MoveRefusedError(
                 f"{region} is not known to be a member of {self._identifier}: nothing was sent."
             )
+        self._asked.in_time = in_time
         try:
             request(
                 GlobalClusterIdentifier=self._identifier, TargetDbClusterIdentifier=self._arns[region], **more

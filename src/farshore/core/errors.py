@@ -32,5 +32,9 @@ class MoveRefusedError(FarshoreError):
     """AWS has said no to a request to move the writer, or was never asked: nothing was begun."""
 
 
+class MoveTooLateError(FarshoreError):
+    """The time of a request to move the writer had passed before it left: nothing was sent."""
+
+
 class InvariantError(FarshoreError):
     """A step would break a promise; nothing was done."""

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from farshore.core.authority import Authority, Event
-from farshore.core.errors import MoveRefusedError, UnknownOutcomeError
+from farshore.core.errors import MoveRefusedError, MoveTooLateError, UnknownOutcomeError
 from farshore.core.facts import GlobalCluster, Server
 from farshore.core.profile import SIGNATURE_LIFE_MS
-from farshore.ports import Clock, Page, Presence, Sighting
+from farshore.ports import Clock, InTime, Page, Presence, Sighting
 from farshore.simulate import servers
 from farshore.simulate.servers import Move, SimServer
 
@@ -205,15 +205,18 @@ class SimCloud:
         self.world.at_look("after describe", self.process)
         return found
 
-    def promote(self, region: str) -> None:
-        self._ask(region, planned=False)
+    def promote(self, region: str, in_time: InTime) -> None:
+        self._ask(region, in_time, planned=False)
 
-    def switch(self, region: str) -> None:
-        self._ask(region, planned=True)
+    def switch(self, region: str, in_time: InTime) -> None:
+        self._ask(region, in_time, planned=True)
 
-    def _ask(self, region: str, *, planned: bool) -> None:
+    def _ask(self, region: str, in_time: InTime, *, planned: bool) -> None:
         world, what = self.world, "switchover" if planned else "promotion"
         signed_ms = world.clock.mono_ms
+        world.at_point(f"before {what} is sent", self.process)
+        if not in_time():
+            raise MoveTooLateError("its time has passed")
         known = self.journal.known if self.journal else world.record
         world.asked(region, known, planned=planned, by=self.process)
         world.at_point(f"before {what} arrives", self.process)
