@@ -5,6 +5,7 @@ Documents are valid ones with a part changed, taken away or added, and now and t
 
 import contextlib
 import copy
+import io
 import json
 import struct
 
@@ -12,6 +13,7 @@ import dns.message
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
 from farshore.aws.documents import JournalDamagedError, decode, encode
 from farshore.aws.opinions import Opinion, opinion_in
@@ -32,6 +34,8 @@ from farshore.core.errors import UsageError
 from farshore.core.facts import Endpoints
 from farshore.drill.events import parse_history
 from farshore.drill.ledger import OrphanListError, parse_orphans
+from farshore.drill.matrix import Matrix, row_of, worst
+from farshore.drill.matrixpage import render, terminal
 from farshore.infra.config import StackConfig
 from farshore.infra.load import load
 from farshore.lab.dns import Answer, DnsServer
@@ -229,6 +233,52 @@ def test_a_list_of_orphans(document):
 def test_a_clients_history(lines, torn):
     history = parse_history("c1", "\n".join(lines) + ("" if torn else "\n"))
     assert history.name == "c1"
+
+
+REPORT = {
+    "verdict": "valid",
+    "sentence": "s",
+    "checks": [{"held": True, "codes": ["P1", "books"]}, {"held": None, "codes": ["P3"]}],
+    "epochs": [{"region": HERE}, {"region": THERE}],
+    "moves": [{"must_move": True}],
+    "outage_seconds": 2.5,
+    "outage_seconds_dns_only": None,
+    "lost_acked": 3,
+    "acked": 100,
+}
+
+
+def test_a_drills_report(tmp_path):
+    (tmp_path / "wan-cut").mkdir()
+    console = Console(width=200, file=io.StringIO())
+
+    @FEW
+    @given(spoilt(REPORT))
+    @example([1])
+    @example(3)
+    @example({"verdict": "valid"})
+    @example({"checks": [{}]})
+    @example({**REPORT, "verdict": []})
+    @example({**REPORT, "sentence": "\ud800"})
+    @example({**REPORT, "epochs": [{"region": "[/bold]"}]})
+    @example({**REPORT, "outage_seconds": 10**400})
+    @example({**REPORT, "outage_seconds": float("nan")})
+    @example({**REPORT, "acked": -1})
+    def check(document):
+        (tmp_path / "wan-cut" / "report.json").write_text(json.dumps(document))
+        row = row_of("wan-cut", "what", THERE, tmp_path, 1.0, "why")
+        table = Matrix(
+            verdict=worst([row], []), seed=1, profile="fast", cadence=1, started_at="t", took_seconds=1.0,
+            command="c", rows=[row], not_run=[], acked=row["acked"] or 0, lost_acked=row["lost_acked"] or 0,
+            platform="p", lab_figures=True,
+        )  # fmt: skip
+        render(table).encode()
+        console.print(terminal(table))
+        assert row["report"] is not None or row["verdict"] == "unknown"
+
+    check()
+    (tmp_path / "wan-cut" / "report.json").write_text(json.dumps(REPORT))
+    assert row_of("wan-cut", "what", THERE, tmp_path, 1.0, "why")["verdict"] == "valid"
 
 
 # --- DNS -------------------------------------------------------------------------------------------------------------
