@@ -8,6 +8,7 @@ import copy
 import io
 import json
 import struct
+from types import SimpleNamespace
 
 import dns.message
 import pytest
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from farshore.aws.documents import JournalDamagedError, decode, encode
+from farshore.aws.journal import DynamoJournal
 from farshore.aws.opinions import Opinion, opinion_in
 from farshore.core.authority import (
     Aftermath,
@@ -121,6 +123,82 @@ def test_an_item_of_the_table(kind):
 
     check()
     assert decode(kind, json.dumps(ITEMS[kind])) is not None
+
+
+ATTRIBUTES = st.recursive(
+    st.one_of(
+        st.builds(lambda text: {"S": text}, st.text(max_size=8)),
+        st.builds(lambda number: {"N": str(number)}, st.integers()),
+        st.builds(lambda octets: {"B": octets}, st.binary(max_size=4)),
+        st.builds(lambda yes: {"BOOL": yes}, st.booleans()),
+        st.just({"NULL": True}),
+        st.builds(lambda texts: {"SS": texts}, st.lists(st.text(max_size=4), min_size=1, max_size=2)),
+        st.builds(lambda numbers: {"NS": numbers}, st.just(["1", "2"])),
+        st.builds(lambda octets: {"BS": octets}, st.just([b"1"])),
+    ),
+    lambda inner: (
+        st.builds(lambda parts: {"L": parts}, st.lists(inner, max_size=2))
+        | st.builds(lambda parts: {"M": parts}, st.dictionaries(st.text(max_size=4), inner, max_size=2))
+    ),
+    max_leaves=4,
+)
+NO_TEXTS = ({"N": "1"}, {"B": b"{}"}, {"NULL": True}, {"BOOL": True}, {"M": {}}, {"L": []}, {"SS": ["{}"]})
+
+
+def item(key, document=None):
+    """An item as DynamoDB hands it over; its key is a string, as the table's own definition has it."""
+    written = {} if document is None else {"document": document}
+    return {"global_cluster": {"S": "c"}, "entry_key": {"S": key}, **written}
+
+
+def journal_of(*items):
+    return DynamoJournal(SimpleNamespace(query=lambda **_asked: {"Items": list(items)}), "t", "c")
+
+
+def odd_items(key, kind):
+    """One with any document or none, now and then one that is nearly right."""
+    nearly = spoilt(ITEMS[kind]).map(lambda document: {"S": json.dumps(document)})
+    return st.just(item(key)) | (ATTRIBUTES | nearly).map(lambda document: item(key, document))
+
+
+@FEW
+@given(
+    odd_items("observation#us-east-1", Sighting),
+    odd_items("observation#eu-west-1", Sighting),
+    odd_items("presence#monitor#us-east-1", Presence),
+)
+@example(item(f"observation#{HERE}"), item("observation#"), item("presence#"))
+@example(*[item(f"observation#{number}", NO_TEXTS[number]) for number in range(3)])
+@example(*[item(f"presence#{number}", NO_TEXTS[number]) for number in range(3, 6)])
+def test_what_a_neighbour_left_in_the_table(one, another, third):
+    page = journal_of(item("authority", {"S": encode(RECORD)}), one, another, third).read()
+    assert page.record == RECORD
+    for sighting in page.sightings.values():
+        assert decode(Sighting, encode(sighting)) == sighting
+
+
+@FEW
+@given(odd_items("authority", Authority), ATTRIBUTES)
+@example(item("authority"), {"NULL": True})
+@pytest.mark.parametrize("reading", ["read", "history"])
+def test_the_record_and_the_story_are_never_passed_by(reading, found, other):
+    journal = journal_of({**found, "of a newer version": other})
+    kind = "Authority" if reading == "read" else "Event"
+    try:
+        read = getattr(journal, reading)()
+    except JournalDamagedError as error:
+        read = error
+    if isinstance(read, JournalDamagedError):
+        assert f"the table's {kind} cannot be read" in str(read)
+        return
+    assert reading == "read"
+    assert read.record == decode(Authority, found["document"]["S"])
+
+
+@pytest.mark.parametrize("document", NO_TEXTS, ids=str)
+def test_a_record_without_a_text_says_what_it_has(document):
+    with pytest.raises(JournalDamagedError, match=rf"'authority' is of type {next(iter(document))}, not S"):
+        journal_of(item("authority", document)).read()
 
 
 # --- what functions are called with ----------------------------------------------------------------------------------
