@@ -18,7 +18,10 @@ from rich.console import Console
 
 from farshore.aws.documents import JournalDamagedError, decode, encode
 from farshore.aws.journal import DynamoJournal
-from farshore.aws.opinions import Opinion, opinion_in
+from farshore.aws.opinions import Opinion, is_event, opinion_in
+from farshore.aws.rotation import Rotation
+from farshore.clock import SystemClock
+from farshore.controller import World
 from farshore.core.authority import (
     Aftermath,
     Approval,
@@ -32,8 +35,9 @@ from farshore.core.authority import (
     Proposal,
     Quiet,
 )
-from farshore.core.errors import UsageError
+from farshore.core.errors import UnknownOutcomeError, UsageError
 from farshore.core.facts import Endpoints
+from farshore.core.lag import Metric
 from farshore.drill.events import parse_history
 from farshore.drill.ledger import OrphanListError, parse_orphans
 from farshore.drill.matrix import Matrix, row_of, worst
@@ -42,7 +46,7 @@ from farshore.infra.config import StackConfig
 from farshore.infra.load import load
 from farshore.lab.dns import Answer, DnsServer
 from farshore.lab.ports import Address
-from farshore.lambdas import authority, failover, loop
+from farshore.lambdas import authority, controller, failover, loop, monitor, rotation
 from farshore.ports import Presence, Sighting
 from farshore.settings import Settings, from_environment
 
@@ -213,11 +217,51 @@ NEWS = {
 }
 
 
+NO_NUMBERS = st.sampled_from(["²", "①", "٣", "1e3", "-0", "+5", " 5 ", "9" * 5000])
+CONTEXT = SimpleNamespace(
+    aws_request_id="11111111-2222",
+    invoked_function_arn=f"arn:aws:lambda:{HERE}:123456789012:function:f",
+    get_remaining_time_in_millis=lambda: 0,
+)
+
+
 @FEW
-@given(spoilt(REQUEST))
+@given(spoilt(REQUEST) | NO_NUMBERS.map(lambda text: {**REQUEST, "accept_loss_ms": text}))
+@example({**REQUEST, "accept_loss_ms": "²"})
+@example({**REQUEST, "accept_loss_ms": 10**400})
+@example({**REQUEST, "target": []})
 def test_a_request_for_a_move(event):
-    with contextlib.suppress(UsageError):
-        assert isinstance(failover.parse(event, "r"), failover.Request)
+    try:
+        request = failover.parse(event, "r")
+    except UsageError:
+        return
+    assert request.accept_loss_ms is None or str(request.accept_loss_ms) == str(event["accept_loss_ms"])
+
+
+def test_whatever_the_failover_function_is_asked(monkeypatch):
+    """The table answers nobody, so that no answer is yes."""
+
+    def unknown(*_asked):
+        raise UnknownOutcomeError("no reply")
+
+    workshop = SimpleNamespace(
+        settings=from_environment(ENVIRONMENT),
+        clock=SystemClock(),
+        journal=SimpleNamespace(read=unknown),
+        cloud=SimpleNamespace(describe=unknown),
+    )
+    monkeypatch.setattr(failover, "_workshop", lambda: workshop)
+
+    @FEW
+    @given(spoilt(REQUEST))
+    @example({**REQUEST, "accept_loss_ms": "²"})
+    @example({**REQUEST, "target": [HERE]})
+    @example(None)
+    def check(event):
+        if not is_event(event):
+            assert failover.handler(event, CONTEXT)["accepted"] is False
+
+    check()
 
 
 @FEW
@@ -232,6 +276,99 @@ def test_awss_news(event):
 @given(st.text(), st.none() | st.booleans())
 def test_a_health_checkers_question(path, is_home):
     assert authority.answer(path, is_home=is_home) in (200, 503, 404)
+
+
+QUESTION = {
+    "version": "2.0",
+    "rawPath": "/home",
+    "requestContext": {"http": {"method": "GET", "path": "/home"}},
+}
+
+
+@FEW
+@given(spoilt(QUESTION))
+@example({**QUESTION, "requestContext": None})
+@example({**QUESTION, "requestContext": {"http": None}})
+@example({**QUESTION, "rawPath": ["/home"]})
+@example(None)
+def test_a_request_at_the_public_url(event):
+    path = authority.asked(event)
+    assert path is None or (path == event["rawPath"] and event["requestContext"]["http"]["method"] == "GET")
+
+
+ROTATION = {"Step": "setSecret", "SecretId": "arn", "ClientRequestToken": "1-2", "RotationToken": "x"}
+
+
+@FEW
+@given(spoilt(ROTATION))
+@example({})
+@example(None)
+@example({**ROTATION, "Step": ["setSecret"]})
+@example({**ROTATION, "SecretId": ""})
+@example({**ROTATION, "ClientRequestToken": {}})
+def test_a_rotations_event(event):
+    def described(**_asked):
+        return {"RotationEnabled": True, "VersionIdsToStages": {"1-2": ["AWSCURRENT"]}}
+
+    manager = SimpleNamespace(describe_secret=described)
+    with contextlib.suppress(UsageError):
+        Rotation(manager, None).run(*rotation.parse(event))
+
+
+def test_a_rotations_event_is_looked_at_before_anything_is_built(monkeypatch):
+    monkeypatch.setattr(rotation, "_workshop", lambda: pytest.fail("built"))
+    with pytest.raises(UsageError, match="Step, SecretId, ClientRequestToken"):
+        rotation.handler({"Step": "setSecret"}, None)
+
+
+class Quiet:
+    """Stands for whatever a handler builds but has no time left to use; an endpoint of it answers as a reader."""
+
+    lag = None
+    metric = Metric
+
+    def row(self, *_asked):
+        return (False, None)
+
+    def close(self):
+        pass
+
+    def stop(self):
+        pass
+
+
+@pytest.mark.parametrize("kind", ["monitor", "controller"])
+def test_whatever_starts_a_loop(monkeypatch, kind):
+    workshop = SimpleNamespace(
+        settings=from_environment(ENVIRONMENT),
+        journal=None,
+        clock=SystemClock(),
+        publisher=Quiet(),
+        session=lambda _endpoint: Quiet(),
+    )
+    module = {"monitor": monitor, "controller": controller}[kind]
+    monkeypatch.setattr(module, "_workshop", lambda: workshop)
+    if kind == "monitor":
+        monkeypatch.setattr(monitor, "_reader", lambda _workshop: Quiet())
+        monkeypatch.setattr(monitor, "_alerts", lambda _topic: Quiet())
+    else:
+        world = World(None, {}, None, None, workshop.clock)
+        monkeypatch.setattr(controller, "_world", lambda _arn: world)
+
+    @settings(FEW, max_examples=20)
+    @given(spoilt(NEWS) | st.just({"source": "aws.scheduler"}))
+    @example(None)
+    @example([])
+    @example({"source": []})
+    @example({"source": "farshore"})
+    def check(event):
+        told = module.handler(event, CONTEXT)
+        if kind == "controller" or loop.starts(event):
+            assert (told["ended"], told["ticks"]) == ("time", 0)
+        else:
+            assert told["monitor"] == HERE
+
+    check()
 
 
 # --- configuration ---------------------------------------------------------------------------------------------------
