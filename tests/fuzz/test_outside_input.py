@@ -15,11 +15,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
+from typer.testing import CliRunner
 
 from farshore.aws.documents import JournalDamagedError, decode, encode
 from farshore.aws.journal import DynamoJournal
 from farshore.aws.opinions import Opinion, is_event, opinion_in
 from farshore.aws.rotation import Rotation
+from farshore.cli.app import app
 from farshore.clock import SystemClock
 from farshore.controller import World
 from farshore.core.authority import (
@@ -48,7 +50,7 @@ from farshore.lab.dns import Answer, DnsServer
 from farshore.lab.ports import Address
 from farshore.lambdas import authority, controller, failover, loop, monitor, rotation
 from farshore.ports import Presence, Sighting
-from farshore.settings import Settings, from_environment
+from farshore.settings import from_environment
 
 FEW = settings(max_examples=150, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
@@ -390,6 +392,15 @@ ENVIRONMENT = {
     "FARSHORE_PORT": "5432",
     "FARSHORE_SSLROOTCERT": "/ca.pem",
     "FARSHORE_TIMINGS": '{"renew_ms": 300}',
+    "FARSHORE_REGION": "",
+    "FARSHORE_HOME_REGION": HERE,
+    "FARSHORE_STANDBY_REGION": THERE,
+    "FARSHORE_WITNESS_REGION": "us-east-2",
+    "FARSHORE_DBNAME": "postgres",
+    "FARSHORE_NAMESERVER": "127.0.0.1:53",
+    "FARSHORE_ZONE_ID": "Z1",
+    "FARSHORE_TWO_PERSON": "no",
+    "FARSHORE_LAG_ALERT_MS": "5000",
     "FARSHORE_ENDPOINTS": json.dumps(
         {region: {"writer": f"w.{region}", "reader": f"r.{region}"} for region in (HERE, THERE)}
     ),
@@ -405,17 +416,79 @@ def test_a_stacks_configuration(given_keys):
         assert isinstance(load(given_keys, {}), StackConfig)
 
 
+ODD = st.text(alphabet="\u00b2\u2460\u0663\n\r\t\x1b\u2028 +-.,:/{}[]\"'0159aeZ\udcff", max_size=12)
+
+
 @FEW
-@given(st.data())
-def test_a_functions_environment(data):
-    changed = dict(ENVIRONMENT)
-    key = data.draw(st.sampled_from(sorted(changed)))
-    timings = ANYTHING.map(json.dumps) | st.dictionaries(
-        st.sampled_from(["renew_ms", "lease_ttl_ms", "drift_ppm", "nonsense"]), ANYTHING, max_size=2
-    ).map(json.dumps)
-    changed[key] = data.draw(st.text(max_size=12) | timings)
-    with contextlib.suppress(UsageError):
-        assert isinstance(from_environment(changed), Settings)
+@given(st.sampled_from(sorted(ENVIRONMENT)), ODD | NO_NUMBERS | st.text(max_size=12))
+@example("FARSHORE_PORT", "²")
+@example("FARSHORE_PORT", "9" * 5000)
+@example("FARSHORE_LAG_ALERT_MS", "①")
+@example("FARSHORE_LAG_ALERT_MS", "²")
+@example("FARSHORE_NAMESERVER", "x")
+@example("FARSHORE_NAMESERVER", "10.0.0.2:²")
+@example("FARSHORE_TIMINGS", "[" * 50_000)
+@example("FARSHORE_TIMINGS", '{"renew_ms": true}')
+@example("FARSHORE_TIMINGS", '{"renew_ms": 1e3}')
+@example("FARSHORE_TIMINGS", '{"name": "slow"}')
+@example("FARSHORE_TIMINGS", f'{{"loss_budget_ms": {"9" * 400}}}')
+@example("FARSHORE_TIMINGS", '{"loss_budget_ms": 1}')
+@example("FARSHORE_ENDPOINTS", "[" * 50_000)
+@example("FARSHORE_ENDPOINTS", json.dumps({one: {"writer": 5, "reader": None} for one in (HERE, THERE)}))
+@example("AWS_REGION", "us\nx")
+@example("FARSHORE_WITNESS_REGION", HERE)
+@example("FARSHORE_SUFFIX", "demo\n")
+@example("FARSHORE_SSLROOTCERT", "\udcff")
+def test_a_functions_environment(variable, value):
+    try:
+        found = from_environment({**ENVIRONMENT, variable: value})
+    except UsageError as error:
+        found = error
+    if not isinstance(found, UsageError):
+        assert value in ("", getattr(found, NAMED.get(variable, ""), value))
+        return
+    assert found.exit_code == 2
+    words = str(found)
+    assert len(words.splitlines()) == 1
+    if words.startswith("FARSHORE_MODE = 'auto': "):  # with a budget that no failover can keep
+        assert variable in {"FARSHORE_MODE", "FARSHORE_TIMINGS", "FARSHORE_PROFILE"}
+    else:
+        assert words.startswith((f"{variable} = {value!r}", f"{variable} is not set"))
+
+
+NAMED = {
+    "AWS_REGION": "region",
+    "FARSHORE_REGION": "region",
+    "FARSHORE_NAMESERVER": "nameserver",
+    "FARSHORE_ZONE_ID": "zone_id",
+    "FARSHORE_DBNAME": "dbname",
+    "FARSHORE_SSLROOTCERT": "sslrootcert",
+}
+
+
+@FEW
+@given(
+    st.dictionaries(
+        st.sampled_from(["renew_ms", "lease_ttl_ms", "drift_ppm", "name", "x"]), ANYTHING, max_size=2
+    )
+)
+def test_timings_of_any_kind(timings):
+    try:
+        profile = from_environment({**ENVIRONMENT, "FARSHORE_TIMINGS": json.dumps(timings)}).profile
+    except UsageError as error:
+        words = str(error)
+    else:
+        assert all(getattr(profile, name) == value for name, value in timings.items())
+        return
+    assert words.startswith(("FARSHORE_TIMINGS = ", "FARSHORE_MODE = 'auto'"))
+
+
+@pytest.mark.parametrize(("variable", "value"), [("FARSHORE_PORT", "²"), ("FARSHORE_NAMESERVER", "x")])
+def test_a_wrong_variable_ends_a_command_in_one_line(variable, value):
+    told = CliRunner().invoke(app, ["status"], env={**ENVIRONMENT, variable: value})
+    assert told.exit_code == 2
+    assert told.stderr.startswith(f"farshore: {variable} = {value!r} is no ")
+    assert told.stderr.count("\n") == 1
 
 
 # --- reports and histories -------------------------------------------------------------------------------------------
