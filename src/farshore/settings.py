@@ -51,10 +51,7 @@ class Settings:
 
 
 _REGION = ("[a-z]{2,}(-[a-z]+)+-[0-9]+", "no region; use one such as us-east-1")
-_SUFFIX = (
-    "(?=.{1,40}$)[a-z0-9](-?[a-z0-9])*",
-    "no suffix; use lower case letters, digits and single hyphens",
-)
+_SUFFIX = ("[a-z0-9][a-z0-9-]{0,39}", "no suffix; use up to 40 lower case letters, digits and hyphens")
 _ZONE = ("[A-Za-z0-9_/-]{1,64}", "no hosted zone's id; use the stack's output zoneId")
 _HIGHEST_PORT = 65535
 
