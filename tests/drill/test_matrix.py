@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,11 @@ from test_run import STANDIN, scratch, standin  # noqa: F401 - fixtures
 from typer.testing import CliRunner
 
 from farshore.cli.app import app
-from farshore.drill import report, scenarios
+from farshore.drill import report, run_all, scenarios
 from farshore.drill.errors import DrillUsageError
 from farshore.drill.matrix import CODES, Matrix, MatrixRow, row_of, worst
 from farshore.drill.matrixpage import render, terminal
+from farshore.drill.options import DrillOptions
 from farshore.drill.run_all import chosen
 
 
@@ -75,6 +77,39 @@ def test_a_drill_without_a_report_proves_nothing(tmp_path):
     made = row(tmp_path)
     assert (made["verdict"], made["sentence"], made["report"]) == ("unknown", "it died", None)
     assert set(made["promises"].values()) == {"open"}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[1]", "[1] has no verdict"),
+        ("3", "3 has no verdict"),
+        ('{"verdict": "valid"}', "has no sentence"),
+        ('{"checks": [{}]}', "has no verdict"),
+        ("{", "cannot be read"),
+        ("[" * 100_000, "recursion"),
+    ],
+    ids=["a list", "a number", "half of it", "a check of nothing", "cut short", "too deep"],
+)
+def test_a_report_that_cannot_be_read_proves_nothing_and_the_others_are_told(
+    monkeypatch, tmp_path, text, reason
+):
+    def drilled(options):
+        if options.scenario == "wan-cut":
+            options.report.mkdir(exist_ok=True)
+            (options.report / "report.json").write_text(text)
+        else:
+            report.write(options.report, report_data(SMALL_REPORT))
+        return 0
+
+    monkeypatch.setattr(run_all, "run_drill", drilled)
+    options = DrillOptions("all", report=tmp_path)
+    assert run_all.run_all(options, "wan-cut,switchover") == 3
+    unread, read = json.loads((tmp_path / "matrix.json").read_text())["rows"]
+    assert (unread["verdict"], unread["report"], read["verdict"]) == ("unknown", None, "valid")
+    assert set(unread["promises"].values()) == {"open"}
+    assert reason in unread["sentence"]
+    assert escape(unread["sentence"]) in (tmp_path / "index.html").read_text()
 
 
 def test_the_worst_drill_is_the_verdict(reported):

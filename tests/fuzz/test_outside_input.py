@@ -5,16 +5,25 @@ Documents are valid ones with a part changed, taken away or added, and now and t
 
 import contextlib
 import copy
+import io
 import json
 import struct
+from types import SimpleNamespace
 
 import dns.message
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from rich.console import Console
+from typer.testing import CliRunner
 
 from farshore.aws.documents import JournalDamagedError, decode, encode
-from farshore.aws.opinions import Opinion, opinion_in
+from farshore.aws.journal import DynamoJournal
+from farshore.aws.opinions import Opinion, is_event, opinion_in
+from farshore.aws.rotation import Rotation
+from farshore.cli.app import app
+from farshore.clock import SystemClock
+from farshore.controller import World
 from farshore.core.authority import (
     Aftermath,
     Approval,
@@ -28,17 +37,20 @@ from farshore.core.authority import (
     Proposal,
     Quiet,
 )
-from farshore.core.errors import UsageError
+from farshore.core.errors import UnknownOutcomeError, UsageError
 from farshore.core.facts import Endpoints
+from farshore.core.lag import Metric
 from farshore.drill.events import parse_history
 from farshore.drill.ledger import OrphanListError, parse_orphans
+from farshore.drill.matrix import Matrix, row_of, worst
+from farshore.drill.matrixpage import render, terminal
 from farshore.infra.config import StackConfig
 from farshore.infra.load import load
 from farshore.lab.dns import Answer, DnsServer
 from farshore.lab.ports import Address
-from farshore.lambdas import authority, failover, loop
+from farshore.lambdas import authority, controller, failover, loop, monitor, rotation
 from farshore.ports import Presence, Sighting
-from farshore.settings import Settings, from_environment
+from farshore.settings import from_environment
 
 FEW = settings(max_examples=150, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
@@ -119,6 +131,82 @@ def test_an_item_of_the_table(kind):
     assert decode(kind, json.dumps(ITEMS[kind])) is not None
 
 
+ATTRIBUTES = st.recursive(
+    st.one_of(
+        st.builds(lambda text: {"S": text}, st.text(max_size=8)),
+        st.builds(lambda number: {"N": str(number)}, st.integers()),
+        st.builds(lambda octets: {"B": octets}, st.binary(max_size=4)),
+        st.builds(lambda yes: {"BOOL": yes}, st.booleans()),
+        st.just({"NULL": True}),
+        st.builds(lambda texts: {"SS": texts}, st.lists(st.text(max_size=4), min_size=1, max_size=2)),
+        st.builds(lambda numbers: {"NS": numbers}, st.just(["1", "2"])),
+        st.builds(lambda octets: {"BS": octets}, st.just([b"1"])),
+    ),
+    lambda inner: (
+        st.builds(lambda parts: {"L": parts}, st.lists(inner, max_size=2))
+        | st.builds(lambda parts: {"M": parts}, st.dictionaries(st.text(max_size=4), inner, max_size=2))
+    ),
+    max_leaves=4,
+)
+NO_TEXTS = ({"N": "1"}, {"B": b"{}"}, {"NULL": True}, {"BOOL": True}, {"M": {}}, {"L": []}, {"SS": ["{}"]})
+
+
+def item(key, document=None):
+    """An item as DynamoDB hands it over; its key is a string, as the table's own definition has it."""
+    written = {} if document is None else {"document": document}
+    return {"global_cluster": {"S": "c"}, "entry_key": {"S": key}, **written}
+
+
+def journal_of(*items):
+    return DynamoJournal(SimpleNamespace(query=lambda **_asked: {"Items": list(items)}), "t", "c")
+
+
+def odd_items(key, kind):
+    """One with any document or none, now and then one that is nearly right."""
+    nearly = spoilt(ITEMS[kind]).map(lambda document: {"S": json.dumps(document)})
+    return st.just(item(key)) | (ATTRIBUTES | nearly).map(lambda document: item(key, document))
+
+
+@FEW
+@given(
+    odd_items("observation#us-east-1", Sighting),
+    odd_items("observation#eu-west-1", Sighting),
+    odd_items("presence#monitor#us-east-1", Presence),
+)
+@example(item(f"observation#{HERE}"), item("observation#"), item("presence#"))
+@example(*[item(f"observation#{number}", NO_TEXTS[number]) for number in range(3)])
+@example(*[item(f"presence#{number}", NO_TEXTS[number]) for number in range(3, 6)])
+def test_what_a_neighbour_left_in_the_table(one, another, third):
+    page = journal_of(item("authority", {"S": encode(RECORD)}), one, another, third).read()
+    assert page.record == RECORD
+    for sighting in page.sightings.values():
+        assert decode(Sighting, encode(sighting)) == sighting
+
+
+@FEW
+@given(odd_items("authority", Authority), ATTRIBUTES)
+@example(item("authority"), {"NULL": True})
+@pytest.mark.parametrize("reading", ["read", "history"])
+def test_the_record_and_the_story_are_never_passed_by(reading, found, other):
+    journal = journal_of({**found, "of a newer version": other})
+    kind = "Authority" if reading == "read" else "Event"
+    try:
+        read = getattr(journal, reading)()
+    except JournalDamagedError as error:
+        read = error
+    if isinstance(read, JournalDamagedError):
+        assert f"the table's {kind} cannot be read" in str(read)
+        return
+    assert reading == "read"
+    assert read.record == decode(Authority, found["document"]["S"])
+
+
+@pytest.mark.parametrize("document", NO_TEXTS, ids=str)
+def test_a_record_without_a_text_says_what_it_has(document):
+    with pytest.raises(JournalDamagedError, match=rf"'authority' is of type {next(iter(document))}, not S"):
+        journal_of(item("authority", document)).read()
+
+
 # --- what functions are called with ----------------------------------------------------------------------------------
 
 REQUEST = {"move": "failover", "target": THERE, "ticket": "T-1", "reason": "lost", "accept_loss_ms": 5}
@@ -131,11 +219,51 @@ NEWS = {
 }
 
 
+NO_NUMBERS = st.sampled_from(["²", "①", "٣", "1e3", "-0", "+5", " 5 ", "9" * 5000])
+CONTEXT = SimpleNamespace(
+    aws_request_id="11111111-2222",
+    invoked_function_arn=f"arn:aws:lambda:{HERE}:123456789012:function:f",
+    get_remaining_time_in_millis=lambda: 0,
+)
+
+
 @FEW
-@given(spoilt(REQUEST))
+@given(spoilt(REQUEST) | NO_NUMBERS.map(lambda text: {**REQUEST, "accept_loss_ms": text}))
+@example({**REQUEST, "accept_loss_ms": "²"})
+@example({**REQUEST, "accept_loss_ms": 10**400})
+@example({**REQUEST, "target": []})
 def test_a_request_for_a_move(event):
-    with contextlib.suppress(UsageError):
-        assert isinstance(failover.parse(event, "r"), failover.Request)
+    try:
+        request = failover.parse(event, "r")
+    except UsageError:
+        return
+    assert request.accept_loss_ms is None or str(request.accept_loss_ms) == str(event["accept_loss_ms"])
+
+
+def test_whatever_the_failover_function_is_asked(monkeypatch):
+    """The table answers nobody, so that no answer is yes."""
+
+    def unknown(*_asked):
+        raise UnknownOutcomeError("no reply")
+
+    workshop = SimpleNamespace(
+        settings=from_environment(ENVIRONMENT),
+        clock=SystemClock(),
+        journal=SimpleNamespace(read=unknown),
+        cloud=SimpleNamespace(describe=unknown),
+    )
+    monkeypatch.setattr(failover, "_workshop", lambda: workshop)
+
+    @FEW
+    @given(spoilt(REQUEST))
+    @example({**REQUEST, "accept_loss_ms": "²"})
+    @example({**REQUEST, "target": [HERE]})
+    @example(None)
+    def check(event):
+        if not is_event(event):
+            assert failover.handler(event, CONTEXT)["accepted"] is False
+
+    check()
 
 
 @FEW
@@ -150,6 +278,99 @@ def test_awss_news(event):
 @given(st.text(), st.none() | st.booleans())
 def test_a_health_checkers_question(path, is_home):
     assert authority.answer(path, is_home=is_home) in (200, 503, 404)
+
+
+QUESTION = {
+    "version": "2.0",
+    "rawPath": "/home",
+    "requestContext": {"http": {"method": "GET", "path": "/home"}},
+}
+
+
+@FEW
+@given(spoilt(QUESTION))
+@example({**QUESTION, "requestContext": None})
+@example({**QUESTION, "requestContext": {"http": None}})
+@example({**QUESTION, "rawPath": ["/home"]})
+@example(None)
+def test_a_request_at_the_public_url(event):
+    path = authority.asked(event)
+    assert path is None or (path == event["rawPath"] and event["requestContext"]["http"]["method"] == "GET")
+
+
+ROTATION = {"Step": "setSecret", "SecretId": "arn", "ClientRequestToken": "1-2", "RotationToken": "x"}
+
+
+@FEW
+@given(spoilt(ROTATION))
+@example({})
+@example(None)
+@example({**ROTATION, "Step": ["setSecret"]})
+@example({**ROTATION, "SecretId": ""})
+@example({**ROTATION, "ClientRequestToken": {}})
+def test_a_rotations_event(event):
+    def described(**_asked):
+        return {"RotationEnabled": True, "VersionIdsToStages": {"1-2": ["AWSCURRENT"]}}
+
+    manager = SimpleNamespace(describe_secret=described)
+    with contextlib.suppress(UsageError):
+        Rotation(manager, None).run(*rotation.parse(event))
+
+
+def test_a_rotations_event_is_looked_at_before_anything_is_built(monkeypatch):
+    monkeypatch.setattr(rotation, "_workshop", lambda: pytest.fail("built"))
+    with pytest.raises(UsageError, match="Step, SecretId, ClientRequestToken"):
+        rotation.handler({"Step": "setSecret"}, None)
+
+
+class Quiet:
+    """Stands for whatever a handler builds but has no time left to use; an endpoint of it answers as a reader."""
+
+    lag = None
+    metric = Metric
+
+    def row(self, *_asked):
+        return (False, None)
+
+    def close(self):
+        pass
+
+    def stop(self):
+        pass
+
+
+@pytest.mark.parametrize("kind", ["monitor", "controller"])
+def test_whatever_starts_a_loop(monkeypatch, kind):
+    workshop = SimpleNamespace(
+        settings=from_environment(ENVIRONMENT),
+        journal=None,
+        clock=SystemClock(),
+        publisher=Quiet(),
+        session=lambda _endpoint: Quiet(),
+    )
+    module = {"monitor": monitor, "controller": controller}[kind]
+    monkeypatch.setattr(module, "_workshop", lambda: workshop)
+    if kind == "monitor":
+        monkeypatch.setattr(monitor, "_reader", lambda _workshop: Quiet())
+        monkeypatch.setattr(monitor, "_alerts", lambda _topic: Quiet())
+    else:
+        world = World(None, {}, None, None, workshop.clock)
+        monkeypatch.setattr(controller, "_world", lambda _arn: world)
+
+    @settings(FEW, max_examples=20)
+    @given(spoilt(NEWS) | st.just({"source": "aws.scheduler"}))
+    @example(None)
+    @example([])
+    @example({"source": []})
+    @example({"source": "farshore"})
+    def check(event):
+        told = module.handler(event, CONTEXT)
+        if kind == "controller" or loop.starts(event):
+            assert (told["ended"], told["ticks"]) == ("time", 0)
+        else:
+            assert told["monitor"] == HERE
+
+    check()
 
 
 # --- configuration ---------------------------------------------------------------------------------------------------
@@ -171,6 +392,15 @@ ENVIRONMENT = {
     "FARSHORE_PORT": "5432",
     "FARSHORE_SSLROOTCERT": "/ca.pem",
     "FARSHORE_TIMINGS": '{"renew_ms": 300}',
+    "FARSHORE_REGION": "",
+    "FARSHORE_HOME_REGION": HERE,
+    "FARSHORE_STANDBY_REGION": THERE,
+    "FARSHORE_WITNESS_REGION": "us-east-2",
+    "FARSHORE_DBNAME": "postgres",
+    "FARSHORE_NAMESERVER": "127.0.0.1:53",
+    "FARSHORE_ZONE_ID": "Z1",
+    "FARSHORE_TWO_PERSON": "no",
+    "FARSHORE_LAG_ALERT_MS": "5000",
     "FARSHORE_ENDPOINTS": json.dumps(
         {region: {"writer": f"w.{region}", "reader": f"r.{region}"} for region in (HERE, THERE)}
     ),
@@ -186,17 +416,79 @@ def test_a_stacks_configuration(given_keys):
         assert isinstance(load(given_keys, {}), StackConfig)
 
 
+ODD = st.text(alphabet="\u00b2\u2460\u0663\n\r\t\x1b\u2028 +-.,:/{}[]\"'0159aeZ\udcff", max_size=12)
+
+
 @FEW
-@given(st.data())
-def test_a_functions_environment(data):
-    changed = dict(ENVIRONMENT)
-    key = data.draw(st.sampled_from(sorted(changed)))
-    timings = ANYTHING.map(json.dumps) | st.dictionaries(
-        st.sampled_from(["renew_ms", "lease_ttl_ms", "drift_ppm", "nonsense"]), ANYTHING, max_size=2
-    ).map(json.dumps)
-    changed[key] = data.draw(st.text(max_size=12) | timings)
-    with contextlib.suppress(UsageError):
-        assert isinstance(from_environment(changed), Settings)
+@given(st.sampled_from(sorted(ENVIRONMENT)), ODD | NO_NUMBERS | st.text(max_size=12))
+@example("FARSHORE_PORT", "²")
+@example("FARSHORE_PORT", "9" * 5000)
+@example("FARSHORE_LAG_ALERT_MS", "①")
+@example("FARSHORE_LAG_ALERT_MS", "²")
+@example("FARSHORE_NAMESERVER", "x")
+@example("FARSHORE_NAMESERVER", "10.0.0.2:²")
+@example("FARSHORE_TIMINGS", "[" * 50_000)
+@example("FARSHORE_TIMINGS", '{"renew_ms": true}')
+@example("FARSHORE_TIMINGS", '{"renew_ms": 1e3}')
+@example("FARSHORE_TIMINGS", '{"name": "slow"}')
+@example("FARSHORE_TIMINGS", f'{{"loss_budget_ms": {"9" * 400}}}')
+@example("FARSHORE_TIMINGS", '{"loss_budget_ms": 1}')
+@example("FARSHORE_ENDPOINTS", "[" * 50_000)
+@example("FARSHORE_ENDPOINTS", json.dumps({one: {"writer": 5, "reader": None} for one in (HERE, THERE)}))
+@example("AWS_REGION", "us\nx")
+@example("FARSHORE_WITNESS_REGION", HERE)
+@example("FARSHORE_SUFFIX", "demo\n")
+@example("FARSHORE_SSLROOTCERT", "\udcff")
+def test_a_functions_environment(variable, value):
+    try:
+        found = from_environment({**ENVIRONMENT, variable: value})
+    except UsageError as error:
+        found = error
+    if not isinstance(found, UsageError):
+        assert value in ("", getattr(found, NAMED.get(variable, ""), value))
+        return
+    assert found.exit_code == 2
+    words = str(found)
+    assert len(words.splitlines()) == 1
+    if words.startswith("FARSHORE_MODE = 'auto': "):  # with a budget that no failover can keep
+        assert variable in {"FARSHORE_MODE", "FARSHORE_TIMINGS", "FARSHORE_PROFILE"}
+    else:
+        assert words.startswith((f"{variable} = {value!r}", f"{variable} is not set"))
+
+
+NAMED = {
+    "AWS_REGION": "region",
+    "FARSHORE_REGION": "region",
+    "FARSHORE_NAMESERVER": "nameserver",
+    "FARSHORE_ZONE_ID": "zone_id",
+    "FARSHORE_DBNAME": "dbname",
+    "FARSHORE_SSLROOTCERT": "sslrootcert",
+}
+
+
+@FEW
+@given(
+    st.dictionaries(
+        st.sampled_from(["renew_ms", "lease_ttl_ms", "drift_ppm", "name", "x"]), ANYTHING, max_size=2
+    )
+)
+def test_timings_of_any_kind(timings):
+    try:
+        profile = from_environment({**ENVIRONMENT, "FARSHORE_TIMINGS": json.dumps(timings)}).profile
+    except UsageError as error:
+        words = str(error)
+    else:
+        assert all(getattr(profile, name) == value for name, value in timings.items())
+        return
+    assert words.startswith(("FARSHORE_TIMINGS = ", "FARSHORE_MODE = 'auto'"))
+
+
+@pytest.mark.parametrize(("variable", "value"), [("FARSHORE_PORT", "²"), ("FARSHORE_NAMESERVER", "x")])
+def test_a_wrong_variable_ends_a_command_in_one_line(variable, value):
+    told = CliRunner().invoke(app, ["status"], env={**ENVIRONMENT, variable: value})
+    assert told.exit_code == 2
+    assert told.stderr.startswith(f"farshore: {variable} = {value!r} is no ")
+    assert told.stderr.count("\n") == 1
 
 
 # --- reports and histories -------------------------------------------------------------------------------------------
@@ -229,6 +521,52 @@ def test_a_list_of_orphans(document):
 def test_a_clients_history(lines, torn):
     history = parse_history("c1", "\n".join(lines) + ("" if torn else "\n"))
     assert history.name == "c1"
+
+
+REPORT = {
+    "verdict": "valid",
+    "sentence": "s",
+    "checks": [{"held": True, "codes": ["P1", "books"]}, {"held": None, "codes": ["P3"]}],
+    "epochs": [{"region": HERE}, {"region": THERE}],
+    "moves": [{"must_move": True}],
+    "outage_seconds": 2.5,
+    "outage_seconds_dns_only": None,
+    "lost_acked": 3,
+    "acked": 100,
+}
+
+
+def test_a_drills_report(tmp_path):
+    (tmp_path / "wan-cut").mkdir()
+    console = Console(width=200, file=io.StringIO())
+
+    @FEW
+    @given(spoilt(REPORT))
+    @example([1])
+    @example(3)
+    @example({"verdict": "valid"})
+    @example({"checks": [{}]})
+    @example({**REPORT, "verdict": []})
+    @example({**REPORT, "sentence": "\ud800"})
+    @example({**REPORT, "epochs": [{"region": "[/bold]"}]})
+    @example({**REPORT, "outage_seconds": 10**400})
+    @example({**REPORT, "outage_seconds": float("nan")})
+    @example({**REPORT, "acked": -1})
+    def check(document):
+        (tmp_path / "wan-cut" / "report.json").write_text(json.dumps(document))
+        row = row_of("wan-cut", "what", THERE, tmp_path, 1.0, "why")
+        table = Matrix(
+            verdict=worst([row], []), seed=1, profile="fast", cadence=1, started_at="t", took_seconds=1.0,
+            command="c", rows=[row], not_run=[], acked=row["acked"] or 0, lost_acked=row["lost_acked"] or 0,
+            platform="p", lab_figures=True,
+        )  # fmt: skip
+        render(table).encode()
+        console.print(terminal(table))
+        assert row["report"] is not None or row["verdict"] == "unknown"
+
+    check()
+    (tmp_path / "wan-cut" / "report.json").write_text(json.dumps(REPORT))
+    assert row_of("wan-cut", "what", THERE, tmp_path, 1.0, "why")["verdict"] == "valid"
 
 
 # --- DNS -------------------------------------------------------------------------------------------------------------

@@ -34,32 +34,57 @@ class Mutant:
     def occurs(self) -> int:
         return (ROOT / self.path).read_text().count(self.old)
 
+    def files(self) -> list[str]:
+        """What catches it, and other tests of the same files."""
+        return [argument.partition("::")[0] for argument in self.caught_by.partition(" -k ")[0].split()]
+
     def arguments(self) -> list[str]:
         files, _, words = self.caught_by.partition(" -k ")
         return [*files.split(), *(["-k", words.replace("|", " or ")] if words else [])]
 
 
+def unbroken_copy(directory: Path) -> Path:
+    """The package as it is."""
+    shutil.copytree(ROOT / "src", directory / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    return directory / "src"
+
+
 def broken_copy(mutant: Mutant, directory: Path) -> Path:
     """The package with the mutant in it."""
-    shutil.copytree(ROOT / "src", directory / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    source = unbroken_copy(directory)
     broken = directory / mutant.path
     broken.write_text(broken.read_text().replace(mutant.old, mutant.new))
-    return directory / "src"
+    return source
 
 
 def first_red(source: Path, arguments: list[str]) -> str:
     """The test that fails first with this source; the calling test fails with pytest's words if none does."""
-    done = subprocess.run(
+    done = tried(source, arguments, timeout_s=600)
+    red = re.search(r"^FAILED (\S+)", done.stdout, re.MULTILINE)
+    if red is None or done.returncode != 1:
+        pytest.fail(words_of(done), pytrace=False)
+    return red.group(1)
+
+
+def all_green(source: Path, arguments: list[str]) -> None:
+    """The calling test fails with pytest's words if a test does with this source, or if none was there to try."""
+    done = tried(source, arguments, timeout_s=1800)
+    if done.returncode != 0:
+        pytest.fail(words_of(done), pytrace=False)
+
+
+def words_of(done: subprocess.CompletedProcess[str]) -> str:
+    return f"exit code {done.returncode}: {done.stdout[-2000:]}{done.stderr[-500:]}"
+
+
+def tried(source: Path, arguments: list[str], *, timeout_s: int) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [sys.executable, "-m", "pytest", "-x", "-m", "not soak", "-p", "no:cacheprovider", *arguments],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=timeout_s,
         check=False,
     )
-    red = re.search(r"^FAILED (\S+)", done.stdout, re.MULTILINE)
-    if red is None or done.returncode != 1:
-        pytest.fail(f"exit code {done.returncode}: {done.stdout[-2000:]}{done.stderr[-500:]}", pytrace=False)
-    return red.group(1)

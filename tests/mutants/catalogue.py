@@ -7,6 +7,14 @@ from mutants.breaking import Mutant
 MUTANTS = (
     Mutant(
         "H1",
+        "promote before the record says so",
+        "src/farshore/controller.py",
+        "            before = self._record\n            try:\n",
+        "            before = self._record\n            if step.action is Action.PROMOTE:\n                self._move(step.record, step.action)\n                step = replace(step, action=Action.NOTHING)\n            try:\n",
+        "tests/core/test_interruptions.py",
+    ),
+    Mutant(
+        "H1",
         "act although the compare-and-set was lost",
         "src/farshore/controller.py",
         "                self._read_at_ms = None\n                return False\n            self._accept",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mutants.breaking import ROOT, broken_copy, first_red
+from mutants.breaking import ROOT, all_green, broken_copy, first_red, unbroken_copy
 from mutants.catalogue import MUTANTS
 from mutants.table import table
 
@@ -23,6 +23,13 @@ def test_the_documented_table_is_this_one():
 @pytest.mark.parametrize("mutant", SAMPLE, ids=[one.name for one in SAMPLE])
 def test_a_sample_is_caught(mutant, tmp_path):
     first_red(broken_copy(mutant, tmp_path), mutant.arguments())
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(2000)
+def test_whatever_catches_one_is_green_without_it(tmp_path):
+    """Else a test that is red anyway would count as a catch."""
+    all_green(unbroken_copy(tmp_path), sorted({file for one in MUTANTS for file in one.files()}))
 
 
 @pytest.mark.soak

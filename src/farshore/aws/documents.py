@@ -28,6 +28,17 @@ def decode(kind: type[T], text: str) -> T:
         raise JournalDamagedError(f"the table's {kind.__name__} cannot be read: {error}: {text}") from error
 
 
+def decode_item(kind: type[T], item: Mapping[str, Any]) -> T:
+    """The object that an item of the table holds as its document. Raises JournalDamagedError without one."""
+    document = item.get("document", {})
+    if "S" not in document:
+        held = f"is of type {', '.join(document)}, not S" if document else "is missing"
+        raise JournalDamagedError(
+            f"the table's {kind.__name__} cannot be read: the document of {item['entry_key']['S']!r} {held}"
+        )
+    return decode(kind, document["S"])
+
+
 def encode(value: Any) -> str:
     """One line of JSON; `value` is one of the journal's dataclasses."""
     return json.dumps(dataclasses.asdict(value), separators=(",", ":"))

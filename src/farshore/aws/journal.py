@@ -9,10 +9,9 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/multi-region-st
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from farshore.aws.documents import JournalDamagedError, decode, encode
+from farshore.aws.documents import JournalDamagedError, decode_item, encode
 from farshore.core.authority import Authority, Event
 from farshore.core.errors import UnknownOutcomeError
 from farshore.log import log
@@ -20,7 +19,6 @@ from farshore.ports import Page, Presence, Sighting
 
 T = TypeVar("T")
 _LOST = ("ConditionalCheckFailedException", "ReplicatedWriteConflictException")
-_deserialize = TypeDeserializer().deserialize
 
 
 class DynamoJournal:
@@ -31,11 +29,11 @@ class DynamoJournal:
 
     def read(self) -> Page:
         items = self._query("authority", "presence#~")
-        by_sort = {item["entry_key"]: item["document"] for item in items}
+        by_sort = {item["entry_key"]["S"]: item for item in items}
         record = by_sort.get("authority")
         sightings = _readable(Sighting, by_sort, "observation#")
         return Page(
-            record=None if record is None else decode(Authority, record),
+            record=None if record is None else decode_item(Authority, record),
             sightings={sighting.region: sighting for sighting in sightings},
             presences=_readable(Presence, by_sort, "presence#"),
         )
@@ -66,7 +64,7 @@ class DynamoJournal:
 
     def history(self, after_version: int = 0) -> list[Event]:
         items = self._query(f"story#{after_version + 1:012d}", "story#~")
-        return [decode(Event, item["document"]) for item in items]
+        return [decode_item(Event, item) for item in items]
 
     def was_told(self, version: int) -> bool:
         """Whether somebody has told people of the event with this version."""
@@ -96,7 +94,7 @@ class DynamoJournal:
                     f"the authority table could not be read: {error}. Nothing was changed by it. "
                     "Next: stand in a region that answers (AWS_REGION), then repeat."
                 ) from error
-            items += [{key: _deserialize(value) for key, value in item.items()} for item in answer["Items"]]
+            items += answer["Items"]
             if "LastEvaluatedKey" not in answer:
                 return items
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
@@ -126,13 +124,13 @@ def _unsure(sort: str, error: Exception) -> UnknownOutcomeError:
     )
 
 
-def _readable(kind: type[T], documents: Mapping[str, str], prefix: str) -> list[T]:
+def _readable(kind: type[T], items: Mapping[str, Mapping[str, Any]], prefix: str) -> list[T]:
     """What a neighbour of another version has written and we cannot read counts as not said."""
     found = []
-    for key, text in documents.items():
+    for key, item in items.items():
         if key.startswith(prefix):
             try:
-                found.append(decode(kind, text))
+                found.append(decode_item(kind, item))
             except JournalDamagedError as error:
                 log("unreadable", entry=key, error=str(error))
     return found

@@ -8,8 +8,9 @@ from typing import TypeVar
 
 import dns.asyncresolver
 import dns.exception
-import dns.nameserver
 import dns.resolver
+
+from farshore.resolve import Nameserver
 
 _RETRY_S = 0.5
 R = TypeVar("R", bound=dns.resolver.BaseResolver)
@@ -102,14 +103,14 @@ class AsyncResolver:
 def _configured(resolver: R, nameservers: tuple[str, ...]) -> R:
     resolver.cache = None
     resolver.timeout = _RETRY_S
-    if nameservers:
-        resolver.nameservers = [_nameserver(text) for text in nameservers]
+    texts = nameservers or tuple(f"{address}:{resolver.port}" for address in resolver.nameservers)
+    resolver.nameservers = [_nameserver(text) for text in texts]
     return resolver
 
 
-def _nameserver(text: str) -> dns.nameserver.Nameserver:
+def _nameserver(text: str) -> Nameserver:
     host, _, port = text.rpartition(":")
-    return dns.nameserver.Do53Nameserver(host, int(port))
+    return Nameserver(host, int(port))
 
 
 def _text(name: "dns.name.Name") -> str:

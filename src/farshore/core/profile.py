@@ -14,6 +14,10 @@ SIGNATURE_LIFE_MS = 300_000
 """How long AWS accepts a signed request: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html"""
 
 
+LONGEST_MS = 1_000_000_000
+"""Eleven days; servers take no timeout of any length."""
+
+
 @dataclass(frozen=True, slots=True)
 class Profile:
     """All numbers are milliseconds unless the name says otherwise.
@@ -64,8 +68,10 @@ class Profile:
         """Raise UsageError with the first inequality that the numbers break."""
         for name in self.__slots__:
             value = getattr(self, name)
-            if name != "name" and (not isinstance(value, int) or value <= 0):
-                raise UsageError(f"{name} = {value!r} must be a positive number of milliseconds.")
+            if name != "name" and (type(value) is not int or not 0 < value <= LONGEST_MS):
+                raise UsageError(
+                    f"{name} = {value!r} must be a number of milliseconds from 1 to {LONGEST_MS}."
+                )
         for name, least_ms, why in self._least():
             if getattr(self, name) < least_ms:
                 raise UsageError(

@@ -4,6 +4,7 @@ from html import escape
 from importlib import resources
 from string import Template
 
+from rich.markup import escape as literally
 from rich.table import Table
 
 from farshore.drill.markup import Link, section, table
@@ -32,7 +33,9 @@ def terminal(matrix: Matrix) -> Table:
     for row in matrix["rows"]:
         style = _VERDICT_STYLE[row["verdict"]]
         states = [f"[{_STYLE[state]}]{_MARK[state]}[/]" for state in row["promises"].values()]
-        drawn.add_row(row["scenario"], f"[{style}]{row['verdict']}[/]", *states, *_measured(row))
+        drawn.add_row(
+            row["scenario"], f"[{style}]{row['verdict']}[/]", *states, *map(literally, _measured(row))
+        )
     for name in matrix["not_run"]:
         drawn.add_row(name, "[dim]not run[/]")
     return drawn

@@ -31,11 +31,16 @@ def answer(path: str, *, is_home: bool | None) -> int:
     return YES if is_home is (path == "/home") else NO
 
 
-def asked(event: Mapping[str, Any]) -> str | None:
+def asked(event: object) -> str | None:
     """The path of a checker's question; None: no checker asks that."""
-    http = event.get("requestContext", {}).get("http", {})
-    path = event.get("rawPath")
-    return path if http.get("method") == "GET" and path in PATHS else None
+    method, path = _part(event, "requestContext", "http", "method"), _part(event, "rawPath")
+    return path if method == "GET" and path in PATHS else None
+
+
+def _part(event: Any, *names: str) -> Any:
+    for name in names:
+        event = event.get(name) if isinstance(event, Mapping) else None
+    return event
 
 
 def is_home(journal: Journal, home_region: str) -> bool | None:

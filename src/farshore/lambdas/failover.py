@@ -15,6 +15,7 @@ from farshore.core import requests
 from farshore.core.authority import Authority
 from farshore.core.errors import FarshoreError, RefusedError, UnknownOutcomeError, UsageError
 from farshore.core.requests import Asked, Statement, loss_statement
+from farshore.core.units import whole_number
 from farshore.lambdas.loop import LambdaContext
 from farshore.log import log
 from farshore.requester import Build, Person, Requester, planned
@@ -87,9 +88,10 @@ def _loss(event: Mapping[str, Any]) -> int | str | None:
         raise UsageError(f"accept_loss_ms = {given}: a {event['move']} loses nothing.")
     if given == ANY_LOSS:
         return ANY_LOSS
-    if not str(given).isdigit():
+    limit_ms = whole_number(str(given))
+    if limit_ms is None:
         raise UsageError(f"accept_loss_ms = {given!r} is neither a number of milliseconds nor {ANY_LOSS!r}.")
-    return int(given)
+    return limit_ms
 
 
 def _ask(workshop: Workshop, request: Request) -> dict[str, object]:
