@@ -89,29 +89,41 @@ def test_a_lag_that_nobody_knows_is_told_by_both_monitors_and_alarms(lab, inbox)
 
     lab.cut(HOME, STANDBY)
     try:
-        rang = {region: heard(region, "the alarm", unknown_alarm(region, "ALARM")) for region in REGIONS}
+        rang = {
+            region: heard(region, "the alarm", alarm("lag-unknown", region, "ALARM")) for region in REGIONS
+        }
         told = {region: heard(region, "the notice", notice(region, "unknown")) for region in REGIONS}
         assert all(alarm_states(lab, region)["lag-unknown"] == "ALARM" for region in REGIONS)
     finally:
         lab.join(HOME, STANDBY)
     for region in REGIONS:
-        heard(region, "the end of the alarm", unknown_alarm(region, "OK"), rang[region][0])
+        heard(region, "the end of the alarm", alarm("lag-unknown", region, "OK"), rang[region][0])
         heard(region, "the end", notice(region, "ok"), told[region][0])
         assert (told[region][1]["before"], told[region][1]["lag_ms"]) == ("ok", None)
     for what, messages in (("alarm", rang), ("notice", told)):
         print(f"{what} after", {region: f"{at - cut:.1f} s" for region, (at, _) in messages.items()})
 
 
-def unknown_alarm(region, state):
+def alarm(what, region, state):
     def met(document):
         arn = document.get("AlarmArn", "")
-        return document.get("NewStateValue") == state and region in arn and "-lag-unknown-" in arn
+        return document.get("NewStateValue") == state and region in arn and f"-{what}-alarm-" in arn
 
     return met
 
 
 def notice(region, state):
     return lambda document: (document.get("region"), document.get("state")) == (region, state)
+
+
+def test_a_dead_letter_rings(lab, inbox):
+    sqs = lab.aws("sqs", STANDBY)
+    url = sqs.get_queue_url(QueueName=lab.names.dead_letters(STANDBY))["QueueUrl"]
+    sent = time.monotonic()
+    sqs.send_message(QueueUrl=url, MessageBody="an event that nobody took")
+    wait_for("its alarm's message", lambda: inbox.first(alarm("dead-letters", STANDBY, "ALARM"), sent))
+    sqs.purge_queue(QueueUrl=url)
+    wait_for("the end", lambda: inbox.first(alarm("dead-letters", STANDBY, "OK"), sent))
 
 
 def wait_longer_for_replicas(lab, region):
