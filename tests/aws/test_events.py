@@ -5,6 +5,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import boto3
 import fastjsonschema
 import pytest
 from cloudkit import HOME, STANDBY, Links, authority_table, client, eventually, make_cloud
@@ -141,8 +142,8 @@ def test_topic_and_bus_get_the_documented_document(home, at_once):
     event, detail = eventually(lambda: home.heard("bus", 10))[0]
     assert detail == document
     assert (event["source"], event["detail-type"]) == ("farshore", "Authority transition")
-    eventually(lambda: home.journal.was_told(10))
-    assert not home.journal.was_told(11)
+    eventually(lambda: home.journal.was_told(10, STANDBY))
+    assert not home.journal.was_told(11, STANDBY)
 
 
 @pytest.mark.parametrize(
@@ -179,16 +180,53 @@ def test_a_failing_call_silences_neither_the_other_nor_the_next(home, at_once, c
     teller.transition(of(31), WRITER)
     assert eventually(lambda: home.heard("bus", 30))
     assert eventually(lambda: home.heard("bus", 31))
-    eventually(lambda: home.journal.was_told(31))
+    eventually(lambda: home.journal.was_told(31, HOME))
     assert home.heard("topic", 30) == []
     assert "event-not-published" in capfd.readouterr().out
 
 
+@pytest.mark.parametrize(("version", "broken"), [(32, "topic"), (34, "bus")])
+def test_what_one_region_cannot_tell_the_other_does_and_neither_repeats_itself(
+    home, standby, at_once, version, broken
+):
+    """Each controller that starts, one a minute and region, hands the last event to its region's teller again."""
+    keys = {"aws_access_key_id": "any", "aws_secret_access_key": "none"}
+    nobody = boto3.client("events", region_name=HOME, endpoint_url="http://127.0.0.1:1", **keys)
+    hindered = home.teller(**({"bus": nobody} if broken == "bus" else {"topic": f"{home.topic}-gone"}))
+    neighbour = standby.teller()
+    hindered.transition(of(version), WRITER)
+    neighbour.transition(of(version), OTHER)
+    for where in ("topic", "bus"):
+        assert eventually(lambda at=where: standby.heard(at, version))
+    eventually(lambda: home.journal.was_told(version, "any"))
+    for teller, process in ((hindered, f"{HOME}/controller/2"), (neighbour, OTHER)):
+        teller.transition(of(version), process)
+        teller.transition(of(version + 1), process)
+    eventually(lambda: standby.heard("topic", version + 1))
+    assert len(standby.heard("topic", version)) == len(standby.heard("bus", version)) == 1
+    whole = "bus" if broken == "topic" else "topic"
+    eventually(lambda: home.heard(whole, version + 1))
+    assert (len(home.heard(whole, version)), home.heard(broken, version)) == (1, [])
+
+
+def test_an_event_that_no_region_can_tell_whole_is_tried_once_by_each(home, standby, at_once):
+    tellers = [(region, region.teller(topic=f"{region.topic}-gone")) for region in (home, standby)]
+    for region, teller in tellers:
+        for process in (f"{region.region}/controller/1", f"{region.region}/controller/2"):
+            teller.transition(of(36), process)
+            eventually(lambda at=region: at.journal.was_told(36, at.region))
+        teller.transition(of(37), process)
+    for region, _ in tellers:
+        eventually(lambda at=region: at.heard("bus", 37))
+        assert len(region.heard("bus", 36)) == 1
+    assert not home.journal.was_told(36, "any")
+
+
 class DeafTable:
-    def was_told(self, version):
+    def was_told(self, version, region):
         raise UnknownOutcomeError("no reply")
 
-    def put_told(self, version):
+    def put_told(self, version, failed_in=""):
         raise UnknownOutcomeError("no reply")
 
 

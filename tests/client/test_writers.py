@@ -41,6 +41,26 @@ def test_commit_is_confirmed(client, servers):
     assert rows(servers.home, key) == 1
 
 
+def test_every_connection_notices_a_peer_that_is_gone_and_bytes_that_nobody_acknowledges(client):
+    """The table in docs/clients.md; of connections for pools, and of those that transact opens."""
+
+    async def parameters(ask):
+        return ask.session.info.get_parameters()
+
+    async def of_a_pools():
+        return await parameters(await client.connected())
+
+    wanted = {
+        "keepalives": "1",
+        "keepalives_idle": "5",
+        "keepalives_interval": "2",
+        "keepalives_count": "3",
+        "tcp_user_timeout": "10000",
+    }
+    for found in (client.run(of_a_pools()), client.transact(parameters).value):
+        assert {name: found.get(name) for name in wanted} == wanted
+
+
 def test_a_refused_commit_raises_the_guards_error_and_ends_every_connection_to_that_writer(
     client, servers, losses
 ):

@@ -230,7 +230,9 @@ EVERYTHING = (
     ("alertEmails", '["ops@example.com"]'),
     ("trustedAccounts", '["210987654321"]'),
 )
-"""Production with every option on."""
+"""Production with every option on that adds no public door."""
+WITH_ENDPOINTS = (*EVERYTHING, ("dnsTrigger", "https"))
+"""And with the public endpoints that Route 53 asks."""
 
 
 @cache

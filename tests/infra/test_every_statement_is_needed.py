@@ -15,9 +15,8 @@ import pytest
 
 from farshore.infra.permissions import ANY_RESOURCE
 from farshore.lab.cloud.policy import Outcome, evaluate, parse
-from infra.recorder import ACCOUNT, EVERYTHING, ROOT, recorded
+from infra.recorder import ACCOUNT, EVERYTHING, ROOT, WITH_ENDPOINTS, recorded
 
-ALL = (*EVERYTHING, ("dnsTrigger", "https"))
 SIDES = {"primary": "us-east-1", "secondary": "us-west-2"}
 JOURNAL = "src/farshore/aws/journal.py"
 EVENTS = "src/farshore/aws/events.py"
@@ -386,7 +385,7 @@ WILDCARDS = {
 def policies() -> dict[str, list[dict]]:
     """The statements of every role's policies, by role name."""
     found: dict[str, list[dict]] = {}
-    for policy in recorded(*ALL).of("RolePolicy"):
+    for policy in recorded(*WITH_ENDPOINTS).of("RolePolicy"):
         found.setdefault(policy.inputs["role"], []).extend(policy.document()["Statement"])
     return found
 
@@ -434,7 +433,7 @@ def denied(role: str, statements: list[dict]) -> list[Asked]:
 
 
 def test_the_roles_are_those_of_the_program():
-    assert set(POLICIES) == {role.inputs["name"] for role in recorded(*ALL).of("Role")}
+    assert set(POLICIES) == {role.inputs["name"] for role in recorded(*WITH_ENDPOINTS).of("Role")}
     assert len(STATEMENTS) == len(set(STATEMENTS)) > 50
     for call in CALLS:
         roles = {role for role, side in product(POLICIES, SIDES) if fnmatchcase(role, filled(call.who, side))}

@@ -11,7 +11,7 @@ import pytest
 
 from farshore.infra.permissions import ANY_RESOURCE
 from farshore.infra.tags import TAGS
-from infra.recorder import EVERYTHING, Recording, Resource, recorded
+from infra.recorder import EVERYTHING, WITH_ENDPOINTS, Recording, Resource, recorded
 
 CONDITION_KEYS = {
     "aws:SourceAccount",
@@ -23,12 +23,14 @@ CONDITION_KEYS = {
     "route53:ChangeResourceRecordSetsNormalizedRecordNames",
     "sts:ExternalId",
 }
+ENDPOINTS = {f"{side}-authority-function-demo" for side in ("primary", "secondary")}
+"""The functions that may be public, when the https trigger is chosen: infra/beacon.py."""
 SECRET_WORDS = ("password", "secretstring", "secretbinary")
 
 
-@pytest.fixture(scope="module", params=["test", "production"])
+@pytest.fixture(scope="module", params=[(), EVERYTHING, WITH_ENDPOINTS], ids=["test", "production", "https"])
 def recording(request) -> Recording:
-    return recorded() if request.param == "test" else recorded(*EVERYTHING)
+    return recorded(*request.param)
 
 
 def encryption(recording: Recording) -> Iterator[str]:
@@ -65,11 +67,24 @@ def public_doors(recording: Recording) -> Iterator[str]:
             yield f"{resource.name} opens to the world"
         if resource.inputs.get("publiclyAccessible") or resource.inputs.get("mapPublicIpOnLaunch"):
             yield f"{resource.name} is public"
-        if resource.token.endswith(("InternetGateway", "NatGateway", "Eip", "FunctionUrl")):
+        if resource.token.endswith(("InternetGateway", "NatGateway", "Eip")):
             yield f"{resource.name} is a way out"
     for zone in recording.of("Zone"):
         if not zone.inputs.get("vpcs"):
             yield f"{zone.name} is public"
+
+
+def public_functions(recording: Recording) -> Iterator[str]:
+    for url in recording.of("FunctionUrl"):
+        if url.inputs["functionName"] not in ENDPOINTS:
+            yield f"{url.name} opens a function"
+    for permission in recording.of("Permission"):
+        by_url = permission.inputs.get("functionUrlAuthType") or permission.inputs.get(
+            "invokedViaFunctionUrl"
+        )
+        may_be_open = permission.inputs["function"] in ENDPOINTS and by_url
+        if permission.inputs["principal"] == "*" and not may_be_open:
+            yield f"{permission.name} lets anybody in"
 
 
 def missing_tags(recording: Recording) -> Iterator[str]:
@@ -175,7 +190,8 @@ def told_secrets(recording: Recording) -> Iterator[str]:
 
 def idle_functions(recording: Recording) -> Iterator[str]:
     for function in recording.of("Function"):
-        if not function.inputs.get("deadLetterConfig") or not function.inputs.get("vpcConfig"):
+        is_alone = not function.inputs.get("deadLetterConfig") or not function.inputs.get("vpcConfig")
+        if is_alone and function.inputs["name"] not in ENDPOINTS:
             yield f"{function.name} has no dead-letter queue, or no VPC"
         if function.inputs.get("reservedConcurrentExecutions", -1) < 1:
             yield f"{function.name} has no concurrency of its own"
@@ -184,6 +200,7 @@ def idle_functions(recording: Recording) -> Iterator[str]:
 RULES = (
     encryption,
     public_doors,
+    public_functions,
     missing_tags,
     excess_privilege,
     excess_trust,
@@ -199,9 +216,11 @@ def test_the_program_passes(recording, rule):
     assert list(rule(recording)) == []
 
 
-def spoilt(token: str, which: str = "", /, **changes: object) -> Recording:
+def spoilt(
+    token: str, which: str = "", variant: tuple[tuple[str, str], ...] = (), /, **changes: object
+) -> Recording:
     """The program's recording with one resource changed."""
-    good = recorded()
+    good = recorded(*variant)
     victim = good.one(token, which)
     inputs = {key: value for key, value in {**victim.inputs, **changes}.items() if value is not None}
     changed = replace(victim, inputs=inputs)
@@ -234,6 +253,17 @@ def policy_with(**changes: object) -> Recording:
         (public_doors, lambda: spoilt("ClusterInstance", "home-instance-1", publiclyAccessible=True)),
         (public_doors, lambda: spoilt("Subnet", "primary-network-subnet-1", mapPublicIpOnLaunch=True)),
         (public_doors, lambda: spoilt("Zone", vpcs=None)),
+        (
+            public_functions,
+            lambda: spoilt(
+                "FunctionUrl", "primary", WITH_ENDPOINTS, functionName="primary-monitor-function-demo"
+            ),
+        ),
+        (public_functions, lambda: spoilt("Permission", "primary-watch-monitor", principal="*")),
+        (
+            public_functions,
+            lambda: spoilt("Permission", "primary-beacon-invoke", WITH_ENDPOINTS, invokedViaFunctionUrl=None),
+        ),
         (excess_privilege, lambda: policy_with(Action=["dynamodb:*"])),
         (excess_privilege, lambda: policy_with(Resource=["*"])),
         (excess_privilege, lambda: policy_with(Resource=["farshore-authority-demo"])),
@@ -262,6 +292,15 @@ def policy_with(**changes: object) -> Recording:
         (
             idle_functions,
             lambda: spoilt("Function", "primary-watch-monitor", reservedConcurrentExecutions=None),
+        ),
+        (
+            idle_functions,
+            lambda: spoilt("Function", "primary-beacon", WITH_ENDPOINTS, reservedConcurrentExecutions=None),
+        ),
+        (encryption, lambda: spoilt("LogGroup", "primary-beacon", WITH_ENDPOINTS, kmsKeyId=None)),
+        (
+            forgotten_retention,
+            lambda: spoilt("LogGroup", "primary-beacon", WITH_ENDPOINTS, retentionInDays=None),
         ),
     ],
 )

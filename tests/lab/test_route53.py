@@ -49,10 +49,12 @@ TABLE = [
     ("hm", {5}, HOME),
     ("mh", {5}, HOME),
     ("hh hm", {5}, HOME),
+    ("hh mh", {5}, HOME),
     ("ww hm", {4}, HOME),
     ("ww mh", {4}, HOME),
     ("ww", {0}, STANDBY),
     ("wm", {2}, STANDBY),
+    ("mw", {2}, STANDBY),
     ("ww wm", {1}, STANDBY),
     ("ww mw", {1}, STANDBY),
     ("hh wm", {2}, STANDBY),
@@ -471,6 +473,54 @@ def test_inverting_moves_traffic_and_disabling_pins_it(world):
 def test_impossible_checks_are_refused(world, config):
     with pytest.raises(ClientError, match="InvalidInput"):
         world.check("bad", **config)
+
+
+METRIC = {"Namespace": "F", "MetricName": "AuthorityHome"}
+WATCHED = {**METRIC, "Statistic": "Minimum", "Period": 60}
+SUM = {"Id": "sum", "Expression": "m1 + m2"}
+PARTS = [
+    {"Id": f"m{n}", "MetricStat": {"Metric": METRIC, "Period": 60, "Stat": "Sum"}, "ReturnData": False}
+    for n in (1, 2)
+]
+
+
+def watch(world, name, **settings):
+    """A health check on an alarm with these settings."""
+    boto3.client("cloudwatch", region_name=HOME).put_metric_alarm(
+        **{
+            "AlarmName": name,
+            "EvaluationPeriods": 1,
+            "Threshold": 1.0,
+            "ComparisonOperator": "LessThanThreshold",
+            **settings,
+        }
+    )
+    return world.check(name, Type="CLOUDWATCH_METRIC", AlarmIdentifier={"Region": HOME, "Name": name})
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({**WATCHED, "Period": 10}, "high-resolution"),
+        ({**METRIC, "Period": 60, "ExtendedStatistic": "p50"}, "extended"),
+        ({**WATCHED, "EvaluationPeriods": 3, "DatapointsToAlarm": 2}, "M out of N"),
+        ({"Metrics": [SUM, *PARTS]}, "metric of their own"),
+    ],
+)
+def test_alarms_that_health_checks_do_not_support_are_refused(world, settings, why):
+    """https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/health-checks-creating-values.html"""
+    with pytest.raises(ClientError, match=why):
+        watch(world, "bad", **settings)
+    good = watch(world, "good", **WATCHED)
+    with pytest.raises(ClientError, match=why):
+        world.api.update_health_check(HealthCheckId=good, AlarmIdentifier={"Region": HOME, "Name": "bad"})
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"DatapointsToAlarm": 1}, {"EvaluationPeriods": 3}, {"Period": 300}], ids=str
+)
+def test_alarms_that_health_checks_support_are_taken(world, settings):
+    assert watch(world, "good", **{**WATCHED, **settings})
 
 
 def test_calculated_checks_do_not_nest(world):

@@ -11,6 +11,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import boto3
 import pytest
@@ -22,6 +23,7 @@ from moto.cloudwatch import urls as cloudwatch_urls
 from moto.sns import urls as sns_urls
 from moto.sns.models import Subscription
 
+from farshore.core.transitions import TABLE
 from farshore.lab.cloud import cloudwatch, sns
 from farshore.lab.cloud.cloudwatch import AlarmEvaluator
 from farshore.lab.cloud.mailbox import Mailbox
@@ -31,6 +33,21 @@ from farshore.lab.ports import Address
 
 HOME = "us-east-1"
 TYPE = "x-amz-sns-message-type"
+DOCS = Path(__file__).parents[2] / "docs"
+PAGED = {
+    "claim-lost-holder",
+    "lost-while-draining",
+    "lost-on-the-way",
+    "promoted",
+    "role-moved-outside",
+    "role-moved-while-draining",
+    "propose",
+    "propose-while-draining",
+    "propose-on-the-way",
+    "propose-unhealed",
+    "propose-unhealed-while-draining",
+    "propose-unhealed-on-the-way",
+}
 
 
 class Subscriber:
@@ -190,6 +207,46 @@ def test_filter_policies_choose(world, subscriber):
     (heard,) = eventually(lambda: subscriber.documents("Notification"))
     world.deliveries._pool.shutdown(wait=True)
     assert [each["Message"] for each in subscriber.documents("Notification")] == ["lag"] == [heard["Message"]]
+
+
+def test_the_documented_pager_hears_what_takes_the_writer_away_or_needs_a_person_and_nothing_else(tmp_path):
+    """docs/events.md's filter, as SNS applies it, against every action there is."""
+    (attributes,) = re.findall(r"--attributes '(.*)'", (DOCS / "events.md").read_text())
+    deliveries = sns.Deliveries(host="127.0.0.1", mailbox=Mailbox(tmp_path / "mailbox"))
+    cloud = make_cloud(tmp_path, CloudLinks(), overlays=(lambda: sns.install(deliveries),))
+    try:
+        api, queues = client(cloud, "sns", HOME), client(cloud, "sqs", HOME)
+        topic = api.create_topic(Name="alerts")["TopicArn"]
+        urls = {name: queues.create_queue(QueueName=name)["QueueUrl"] for name in ("pager", "all")}
+        for name, given in (("pager", json.loads(attributes)), ("all", {})):
+            arn = f"arn:aws:sqs:us-east-1:123456789012:{name}"
+            api.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes=given)
+        told = [row.name for row in TABLE]
+        for action in told:
+            api.publish(
+                TopicArn=topic, Message=action, MessageAttributes=named(kind="transition", action=action)
+            )
+        api.publish(TopicArn=topic, Message="lag", MessageAttributes=named(kind="lag", state="late"))
+        api.publish(TopicArn=topic, Message="alarm")
+        deliveries._pool.shutdown(wait=True)
+        heard = {name: messages(queues, url) for name, url in urls.items()}
+    finally:
+        cloud.close()
+        deliveries.close()
+    assert heard["all"] == {*told, "lag", "alarm"}
+    assert heard["pager"] == PAGED
+
+
+def named(**attributes):
+    return {name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()}
+
+
+def messages(queues, url):
+    """All that waits in a queue."""
+    found = set()
+    while got := queues.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+        found |= {json.loads(message["Body"])["Message"] for message in got}
+    return found
 
 
 def test_mail_goes_to_a_file_after_its_link_was_visited(world):

@@ -1,7 +1,8 @@
 """One event per transition, on the alert topic of this region and on its EventBridge default bus.
 
-From a thread of its own, off every path: a failure is logged and not tried again, and the history stays whole.
-`told#<version>` in the authority table says that an event was told, for whoever would tell it again.
+From a thread of its own, off every path: a failure is logged, and the history stays whole. `told#<version>` in the
+authority table says that both took an event. When one of them has not, `told#<version>#<region>` keeps this region's
+next process from telling it again, once a minute for ever; the other region is free to tell it, once.
 https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
 https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
 """
@@ -28,9 +29,9 @@ SUBJECT_MAX = 100
 
 
 class Told(Protocol):
-    def was_told(self, version: int) -> bool: ...
+    def was_told(self, version: int, region: str) -> bool: ...
 
-    def put_told(self, version: int) -> None: ...
+    def put_told(self, version: int, failed_in: str = "") -> None: ...
 
 
 def topic_arn(names: Names, region: str, function_arn: str) -> str:
@@ -65,20 +66,19 @@ class TransitionEvents:
 
     def _settle(self, event: Event) -> None:
         try:
-            if self._told.was_told(event.version):
+            if self._told.was_told(event.version, self._region):
                 return
         except UnknownOutcomeError as error:
             log("told-not-read", event_version=event.version, error=str(error))
         at = datetime.fromtimestamp(event.at_ms / 1000, UTC).isoformat(timespec="milliseconds")
         body = document(event, self._names.global_cluster, at.replace("+00:00", "Z"))
-        self._publish(event, body)
-        self._put(event, body)
+        results = self._publish(event, body), self._put(event, body)
         try:
-            self._told.put_told(event.version)
+            self._told.put_told(event.version, failed_in="" if all(results) else self._region)
         except UnknownOutcomeError as error:
             log("told-not-kept", event_version=event.version, error=str(error))
 
-    def _publish(self, event: Event, body: dict[str, Any]) -> None:
+    def _publish(self, event: Event, body: dict[str, Any]) -> bool:
         """Mail gets the reason in words, every other subscriber the document."""
         words = f"{event.reason}\n\n" + "\n".join(f"{key}: {value}" for key, value in body.items())
         try:
@@ -98,8 +98,10 @@ class TransitionEvents:
             )
         except (BotoCoreError, ClientError) as error:
             log("event-not-published", event_version=event.version, topic=self._topic, error=str(error))
+            return False
+        return True
 
-    def _put(self, event: Event, body: dict[str, Any]) -> None:
+    def _put(self, event: Event, body: dict[str, Any]) -> bool:
         entry = {
             "Source": SOURCE,
             "DetailType": DETAIL_TYPE,
@@ -110,6 +112,7 @@ class TransitionEvents:
             answer = self._bus.put_events(Entries=[entry])
         except (BotoCoreError, ClientError) as error:
             log("event-not-put", event_version=event.version, error=str(error))
-            return
+            return False
         if answer["FailedEntryCount"]:
             log("event-not-put", event_version=event.version, error=str(answer["Entries"]))
+        return not answer["FailedEntryCount"]

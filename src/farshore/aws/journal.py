@@ -1,7 +1,7 @@
 """The authority table: one DynamoDB global table with multi-region strong consistency.
 
 One partition per global cluster; sort keys `authority`, `observation#<region>`, `presence#...`, and after
-them, out of the range that every tick reads, `story#<version>` and `told#<version>` (aws/events.py).
+them, out of the range that every tick reads, `story#<version>` and `told#<version>[#<region>]` (aws/events.py).
 Epoch, phase, lease, plan and step are one item, because transactions are refused on such a table:
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/multi-region-strong-consistency-gt.html
 """
@@ -66,13 +66,14 @@ class DynamoJournal:
         items = self._query(f"story#{after_version + 1:012d}", "story#~")
         return [decode_item(Event, item) for item in items]
 
-    def was_told(self, version: int) -> bool:
-        """Whether somebody has told people of the event with this version."""
-        key = f"told#{version:012d}"
-        return bool(self._query(key, key))
+    def was_told(self, version: int, region: str) -> bool:
+        """Whether the event with this version was told by whomever, or this region has tried and failed."""
+        whole = _told(version)
+        found = {item["entry_key"] for item in self._query(whole, f"{whole}#~")}
+        return bool(found & {whole, _told(version, region)})
 
-    def put_told(self, version: int) -> None:
-        self._put(f"told#{version:012d}", f'{{"version":{version}}}', {}, {})
+    def put_told(self, version: int, failed_in: str = "") -> None:
+        self._put(_told(version, failed_in), f'{{"version":{version}}}', {}, {})
 
     def _query(self, first: str, last: str) -> list[dict[str, Any]]:
         request: dict[str, Any] = {
@@ -134,3 +135,7 @@ def _readable(kind: type[T], items: Mapping[str, Mapping[str, Any]], prefix: str
             except JournalDamagedError as error:
                 log("unreadable", entry=key, error=str(error))
     return found
+
+
+def _told(version: int, failed_in: str = "") -> str:
+    return f"told#{version:012d}" + (failed_in and f"#{failed_in}")

@@ -22,6 +22,7 @@ from farshore.lab.cloud.aurora_metrics import AuroraMetrics
 from farshore.lab.cloud.checkers import Checkers
 from farshore.lab.cloud.gateway import Cloud
 from farshore.lab.cloud.mailbox import Mailbox
+from farshore.lab.cloud.service_metrics import QueueMetrics
 from farshore.lab.cloud.services import SERVICES
 from farshore.lab.cloud.zones import HealthEvaluator, Zones
 from farshore.lab.directory import LabDirectory
@@ -134,7 +135,8 @@ class Lab:
         self.cloud.start()
         closing.callback(self.cloud.close)
         self.fleet.on_event.append(service_events.hear_rds)
-        for evaluator in (self.alarms, self.health, aurora):
+        queues = QueueMetrics(self.links.lost, cadence)
+        for evaluator in (self.alarms, self.health, aurora, queues):
             evaluator.start()
             closing.callback(evaluator.close)
         self.dns: dict[str, DnsServer] = {}

@@ -5,25 +5,19 @@ no other: they move when roles swap, and end when the secondary does not know it
 https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/Aurora.AuroraMonitoring.Metrics.html
 """
 
-import logging
-import threading
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from typing import Any
 
-from moto.cloudwatch.models import cloudwatch_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
+from farshore.lab.cloud.service_metrics import ServiceMetrics, put
 from farshore.lab.postgres.cluster import Cluster, Role
 
-INTERVAL_S = 60.0
 _LAG = """select rpo_lag_in_msec, durability_lag_in_msec from aurora_global_db_status()
            where rpo_lag_in_msec >= 0 and aws_region = '{}'"""
-_log = logging.getLogger(__name__)
 
 
-class AuroraMetrics:
-    """Publishes for every secondary in a region that is not lost, every `INTERVAL_S / cadence`."""
+class AuroraMetrics(ServiceMetrics):
+    """Of every secondary in a region that is not lost."""
 
     def __init__(
         self,
@@ -31,17 +25,8 @@ class AuroraMetrics:
         lost: Callable[[str], bool],
         cadence: int = 1,
     ) -> None:
-        self._clusters, self._lost, self._interval_s = clusters, lost, INTERVAL_S / cadence
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="aurora-metrics", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def close(self) -> None:
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(5)
+        super().__init__(lost, cadence)
+        self._clusters = clusters
 
     def tick(self) -> None:
         for region, cluster in tuple(self._clusters().items()):
@@ -51,31 +36,8 @@ class AuroraMetrics:
                     rpo_ms, replication_ms = (float(value or 0) for value in rows[0])
                     _put(region, cluster, rpo_ms, replication_ms)
 
-    def _run(self) -> None:
-        while not self._stop.wait(self._interval_s):
-            try:
-                self.tick()
-            except Exception:  # noqa: BLE001 - a server in mid-change must not end the metrics
-                _log.exception("Aurora's metrics were not published; they go on with the next interval")
-
 
 def _put(region: str, cluster: Cluster, rpo_ms: float, replication_ms: float) -> None:
-    dimensions = [
-        {"Name": "DBClusterIdentifier", "Value": cluster.identifier},
-        {"Name": "SourceRegion", "Value": cluster.writer_region},
-    ]
-    at = datetime.now(UTC).replace(tzinfo=None)  # moto compares times without zones
-    data: list[dict[str, Any]] = [
-        {
-            "MetricName": name,
-            "Dimensions": dimensions,
-            "Value": value,
-            "Unit": "Milliseconds",
-            "Timestamp": at,
-        }
-        for name, value in (
-            ("AuroraGlobalDBRPOLag", rpo_ms),
-            ("AuroraGlobalDBReplicationLag", replication_ms),
-        )
-    ]
-    cloudwatch_backends[DEFAULT_ACCOUNT_ID][region].put_metric_data("AWS/RDS", data)
+    dimensions = {"DBClusterIdentifier": cluster.identifier, "SourceRegion": cluster.writer_region}
+    lags = {"AuroraGlobalDBRPOLag": rpo_ms, "AuroraGlobalDBReplicationLag": replication_ms}
+    put(DEFAULT_ACCOUNT_ID, region, "AWS/RDS", dimensions, "Milliseconds", lags)

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import moto.route53.urls
+from moto.cloudwatch.models import cloudwatch_backends
 from moto.core.responses import ActionResult
 from moto.core.utils import utcnow
 from moto.route53.exceptions import InvalidInput, NoSuchHealthCheck, Route53ClientError
@@ -22,6 +23,7 @@ __all__ = ["HealthEvaluator", "LabRoute53", "StoredCheck", "Zones", "install"]
 
 _CHILDREN_MAX = 255
 _FAILURES_MAX = 10
+_STANDARD_S = 60
 _NOT_IN_THE_LAB = (
     "Weight",
     "Region",
@@ -175,6 +177,8 @@ class LabRoute53(Route53):
                 alarm = config.get("AlarmIdentifier") or {}
                 if not alarm.get("Name") or not alarm.get("Region"):
                     raise InvalidInput("a CLOUDWATCH_METRIC health check needs an AlarmIdentifier")
+                account = cloudwatch_backends[self.backend.account_id]
+                _refuse_alarm(account[alarm["Region"]].alarms.get(alarm["Name"]))
             case "CALCULATED":
                 children = config.get("ChildHealthChecks") or []
                 known = self.backend.health_checks
@@ -190,6 +194,25 @@ class LabRoute53(Route53):
                 raise InvalidInput(
                     f"{kind} health checks are not in the lab: CLOUDWATCH_METRIC, CALCULATED and HTTPS are"
                 )
+
+
+def _refuse_alarm(alarm: Any) -> None:
+    """What health checks do not support of an alarm; one that is not there yet is not judged.
+
+    https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/health-checks-creating-values.html
+    """
+    if alarm is None:
+        return
+    points = int(alarm.evaluation_periods or 1)
+    unsupported = {
+        "alarms without a metric of their own": not alarm.metric_name or bool(alarm.metric_data_queries),
+        "high-resolution metrics": int(alarm.period or _STANDARD_S) < _STANDARD_S,
+        "extended statistics": bool(alarm.extended_statistic),
+        '"M out of N" alarms': int(alarm.datapoints_to_alarm or points) != points,
+    }
+    found = [what for what, is_so in unsupported.items() if is_so]
+    if found:
+        raise InvalidInput(f"{alarm.name}: Route 53 does not support {' or '.join(found)}")
 
 
 def _refuse_endpoint(config: dict[str, Any]) -> None:
