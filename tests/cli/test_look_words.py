@@ -116,7 +116,10 @@ def snapshot(name, **changes):
         story=judge(found),
         events=events,
         dns={"127.64.2.3:5353": EAST, "system": "The DNS operation timed out"},
-        checks={"primary": "healthy (14 of 16 checkers)", "secondary": "unhealthy (0 of 16 checkers)"},
+        checks={
+            "primary": "healthy (5 of 6 children, needs 4)",
+            "secondary": "unhealthy (5 of 6 children, needs 4, inverted)",
+        },
         alarms={EAST: "lag-unknown, controller-deadlock, monitor-stopped, controller-stopped", WEST: "none"},
     )
     return replace(made, **changes)
@@ -194,14 +197,14 @@ def test_the_stream_tells_each_transition_and_each_change_once(monkeypatch, caps
     assert {"writer", "epoch", "phase", "check primary", "dns system", f"alarms {WEST}"} <= set(begun)
 
 
-def test_ages_and_shares_of_checkers_are_no_change(monkeypatch, capsys):
+def test_ages_and_numbers_of_children_are_no_change(monkeypatch, capsys):
     first = snapshot("healthy")
     older = replace(first.scene, lease_age_ms=2900, monitors=monitors(1900, 1900, lag_ms=44))
     second = replace(
         first,
         scene=older,
         story=judge(older),
-        checks={**first.checks, "primary": "healthy (13 of 16 checkers)"},
+        checks={**first.checks, "primary": "healthy (6 of 6 children, needs 4)"},
     )
     before, after = operate.state(first), operate.state(second)
     assert list(operate.changes(before, after)) == []

@@ -66,7 +66,16 @@ def check_arns() -> dict[str, str]:
     return {side: f"arn:aws:route53:::healthcheck/{outputs[f'{side}HealthCheckId']}" for side in SIDES}
 
 
+def child_arns() -> dict[str, list[str]]:
+    """Of the three health checks of each side that both parents are calculated from."""
+    parent = recorded(*ALL).one("HealthCheck", "primary-check")
+    arns = [f"arn:aws:route53:::healthcheck/{check}" for check in parent.inputs["childHealthchecks"]]
+    return {"primary": arns[:3], "secondary": arns[3:]}
+
+
 CHECK = "{check}"
+CHILDREN = ("{children[0]}", "{children[1]}", "{children[2]}")
+HEALTH_CHECKS = "src/farshore/aws/health_checks.py"
 
 
 @dataclass(frozen=True)
@@ -267,8 +276,14 @@ CALLS = [
     Call(
         OPERATIONS,
         "route53:GetHealthCheckStatus",
-        (CHECK,),
-        (TRANSCRIPT, "aws route53 get-health-check-status"),
+        CHILDREN,
+        (HEALTH_CHECKS, "self._route53.get_health_check_status("),
+    ),
+    Call(
+        OPERATIONS,
+        "route53:GetHealthCheck",
+        (CHECK, *CHILDREN),
+        (HEALTH_CHECKS, "self._route53.get_health_check("),
     ),
     Call(
         OPERATIONS,
@@ -348,6 +363,7 @@ NEAR_MISSES = [
     (OPERATIONS, "rds:DeleteDBCluster", CLUSTER, {}),
     (OPERATIONS, "cloudwatch:DescribeAlarms", "arn:aws:cloudwatch:{region}:{account}:alarm:*", {}),
     (OPERATIONS, "route53:ChangeResourceRecordSets", ZONE, {RECORD_NAMES: "www.farshore-demo.internal"}),
+    (OPERATIONS, "route53:UpdateHealthCheck", CHILDREN[0], {}),
     (OPERATIONS, "dynamodb:PutItem", TABLE, {}),
     (OPERATIONS, "lambda:InvokeFunction", FAILOVER_FUNCTION, {}),
     (
@@ -403,6 +419,7 @@ def filled(text: str, side: str) -> str:
         other_region=SIDES[other],
         account=ACCOUNT,
         check=check_arns()[side],
+        children=child_arns()[side],
     )
 
 

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
 
+from farshore.aws.health_checks import HealthChecks
 from farshore.lab.addresses import Addresses
 from farshore.lab.cloud import checkers, cloudwatch, route53
 from farshore.lab.cloud.alarm_rules import State
@@ -551,6 +552,29 @@ def test_the_truth_table_through_the_api(world):
         assert f"{children} of 6 child health checks" in primary, story
         assert primary.startswith("Success" if answer == HOME else "Failure"), story
         assert secondary.startswith("Failure" if answer == HOME else "Success"), story
+
+
+def worked_out(world):
+    """What the product makes of the children, as healthy or not, for both parents."""
+    found = HealthChecks(world.api, gap_s=0).words(dict(enumerate(world.parents)))
+    return [found[n].partition(" ")[0] == "healthy" for n in range(2)]
+
+
+def test_what_is_worked_out_from_the_children_is_what_the_evaluator_says(world):
+    for story, _, answer in TABLE:
+        world.health._health = NOTHING_KNOWN
+        for said in story.split():
+            world.hear(said)
+        assert worked_out(world) == [answer == HOME, answer != HOME], story
+    world.hear("hh")
+    config = world.api.get_health_check(HealthCheckId=world.parents[0])["HealthCheck"]["HealthCheckConfig"]
+    for child in config["ChildHealthChecks"][:3]:
+        world.api.update_health_check(HealthCheckId=child, Inverted=True)
+    world.health.tick()
+    assert worked_out(world) == [False, True]
+    world.api.update_health_check(HealthCheckId=world.parents[0], Disabled=True)
+    world.health.tick()
+    assert worked_out(world) == [True, True]
 
 
 def test_deleting_a_failover_record_spares_its_namesakes(world):

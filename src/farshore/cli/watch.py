@@ -179,8 +179,7 @@ def _facts(snapshot: operate.Snapshot) -> Iterator[Row]:
             if region in seen.endpoints:
                 yield title, f"{ends_words(seen.endpoints[region], scene)} (by {by}, {span(seen.age_ms)} ago)"
                 title = ""
-    checks = ", ".join(f"{name} {words}" for name, words in snapshot.checks.items())
-    yield "checks", checks
+    yield "checks", "\n".join(f"{name} {words}" for name, words in snapshot.checks.items())
     yield "dns", "\n".join(f"{place}: {words}" for place, words in snapshot.dns.items())
     yield "alarms", "\n".join(f"{region}: {words}" for region, words in snapshot.alarms.items())
 

@@ -46,13 +46,13 @@ class WriterName(pulumi.ComponentResource):
         super().__init__("farshore:infra:WriterName", name, None, opts)
         self._name, self._args = name, args
         self.alarms = {side.site.region: self._alarm(side.site) for side in (args.home, args.standby)}
-        children = [
+        self.children = [
             self._child(side.site, insufficient, args.beacons.get(side.site.region))
             for side in (args.home, args.standby)
             for insufficient in INSUFFICIENT
         ]
-        self.home_check = self._parent(args.home.site, children, inverted=False)
-        self.standby_check = self._parent(args.standby.site, children, inverted=True)
+        self.home_check = self._parent(args.home.site, inverted=False)
+        self.standby_check = self._parent(args.standby.site, inverted=True)
         self.zone = self._zone()
         self._record(args.home, "PRIMARY", self.home_check)
         self._record(args.standby, "SECONDARY", self.standby_check)
@@ -120,13 +120,11 @@ class WriterName(pulumi.ComponentResource):
             opts=site.options(self),
         )
 
-    def _parent(
-        self, site: Site, children: list[aws.route53.HealthCheck], *, inverted: bool
-    ) -> aws.route53.HealthCheck:
+    def _parent(self, site: Site, *, inverted: bool) -> aws.route53.HealthCheck:
         return aws.route53.HealthCheck(
             f"{self._name}-{site.side}-check",
             type="CALCULATED",
-            child_healthchecks=[child.id for child in children],
+            child_healthchecks=[child.id for child in self.children],
             child_health_threshold=HOME_THRESHOLD,
             invert_healthcheck=inverted,
             tags=tagged(site.names.health_check(site.region, "health-check")),

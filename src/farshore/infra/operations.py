@@ -19,8 +19,8 @@ SESSION_S = 3600
 
 @dataclass(frozen=True, slots=True)
 class OperationsArgs:
-    """`clusters`, `tables`, `functions`, `runbook_roles`: the ARNs of both regions. `checks`: the two parent health
-    checks' ids."""
+    """`clusters`, `tables`, `functions`, `runbook_roles`: the ARNs of both regions. `checks`, `children`: the ids
+    of the two records' health checks, and of those that they are calculated from."""
 
     home: Site
     standby: Site
@@ -31,6 +31,7 @@ class OperationsArgs:
     functions: Sequence[pulumi.Input[str]]
     zone_id: pulumi.Input[str]
     checks: Sequence[pulumi.Input[str]]
+    children: Sequence[pulumi.Input[str]]
     runbook_roles: Sequence[pulumi.Input[str]]
 
 
@@ -94,15 +95,19 @@ class OperationsRole(pulumi.ComponentResource):
         ]
 
     def _naming(self) -> list[Statement]:
-        """The seed's DNS permissions, on this deployment's checks and its one name."""
+        """The seed's DNS permissions, on this deployment's checks and its one name. AWS tells no status of a calculated
+        check: it is worked out from the children's."""
         args = self._args
-        checks = [
-            pulumi.Output.format("arn:aws:route53:::healthcheck/{0}", check_id) for check_id in args.checks
-        ]
+        checks, children = (
+            [pulumi.Output.format("arn:aws:route53:::healthcheck/{0}", check) for check in ids]
+            for ids in (args.checks, args.children)
+        )
         zone = pulumi.Output.format("arn:aws:route53:::hostedzone/{0}", args.zone_id)
         record_key = "route53:ChangeResourceRecordSetsNormalizedRecordNames"
         return [
-            Statement("Checks", ["route53:GetHealthCheckStatus", "route53:UpdateHealthCheck"], checks),
+            Statement("ReadChecks", ["route53:GetHealthCheck"], [*checks, *children]),
+            Statement("ChildrenStatus", ["route53:GetHealthCheckStatus"], children),
+            Statement("InvertChecks", ["route53:UpdateHealthCheck"], checks),
             Statement("ReadRecords", ["route53:ListResourceRecordSets"], [zone]),
             Statement(
                 "WriterRecord",

@@ -234,6 +234,7 @@ class Farshore(pulumi.ComponentResource):
                 functions=[watch.functions["monitor"].function.arn for watch in self._watches],
                 zone_id=self._writer_name.zone.zone_id,
                 checks=[self._writer_name.home_check.id, self._writer_name.standby_check.id],
+                children=[child.id for child in self._writer_name.children],
                 runbook_roles=[made.role.arn for made in self._runbooks],
             ),
             self._inside,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from farshore.aws.clients import client
+from farshore.aws.health_checks import HealthChecks
 from farshore.client.names import Resolver
 from farshore.core.authority import Event
 from farshore.core.errors import FarshoreError
@@ -22,7 +23,10 @@ from farshore.workshop import Workshop
 
 T = TypeVar("T")
 CALL_MS = 3000
-TABLE_S, RDS_S, STORY_S, DNS_S, AWS_S = 0.5, 2.0, 1.0, 1.0, 5.0
+TABLE_S, RDS_S, STORY_S, DNS_S, ALARMS_S = 0.5, 2.0, 1.0, 1.0, 5.0
+CHECKS_S = (
+    8.0  # after a round of some eight: AWS takes one question for a status a second, from all of an account
+)
 _LATE_VERSIONS = 1000  # lines of history are kept off the path, so an earlier one may come after a later one
 EVENTS_KEPT = 50
 
@@ -82,9 +86,12 @@ class Watcher:
         }
         self._clients = {r: client("cloudwatch", r, timeout_ms=CALL_MS) for r in regions}
         self._route53 = client("route53", settings.names.home_region, timeout_ms=CALL_MS)
+        self._health_checks = HealthChecks(self._route53)
         self._check_ids: dict[str, str] = {}
-        self._alarms = {r: Poll(f"alarms {r}", functools.partial(self._alarming, r), AWS_S) for r in regions}
-        self._checks = Poll("health checks", self._healthy, AWS_S)
+        self._alarms = {
+            r: Poll(f"alarms {r}", functools.partial(self._alarming, r), ALARMS_S) for r in regions
+        }
+        self._checks = Poll("health checks", self._healthy, CHECKS_S)
 
     def snapshot(self) -> Snapshot:
         """At once, from what the threads have brought so far."""
@@ -145,18 +152,9 @@ class Watcher:
         return ", ".join(sorted(ringing)) or "none"
 
     def _healthy(self) -> dict[str, str]:
-        """The checks behind the writer's two records, by the share of Route 53's checkers that call them healthy.
-
-        https://docs.aws.amazon.com/Route53/latest/APIReference/API_GetHealthCheckStatus.html
-        """
+        """The checks behind the writer's two records."""
         self._check_ids = self._check_ids or self._find_checks()
-        return {name: self._health(check) for name, check in self._check_ids.items()}
-
-    def _health(self, check: str) -> str:
-        seen = self._route53.get_health_check_status(HealthCheckId=check)["HealthCheckObservations"]
-        well = [one for one in seen if one["StatusReport"]["Status"].startswith("Success")]
-        state = "healthy" if 2 * len(well) > len(seen) else "unhealthy"
-        return f"{state} ({len(well)} of {len(seen)} checkers)"
+        return self._health_checks.words(self._check_ids)
 
     def _find_zone(self) -> str:
         """By listing, which the operations role may not: AWS cannot bound that to one zone."""

@@ -104,16 +104,17 @@ class LabRoute53(Route53):
         return ActionResult({"HealthCheck": check})
 
     def get_health_check_status(self) -> ActionResult:
-        """What each checker of an endpoint saw last, before inversion; of other checks the verdict.
+        """What each checker of an endpoint saw last, or an alarm's data stream says, before inversion.
 
-        AWS does not offer this for CALCULATED checks; the lab does, since its operators have no console.
+        Of CALCULATED checks the verdict: AWS does not offer it, but the lab's operators have no console.
         """
         check_id = self._get_param("HealthCheckId")
-        self.backend.get_health_check(check_id)
+        check: Any = self.backend.get_health_check(check_id)
         reports = self.health.checkers.reports(check_id)
         if not reports:
             verdict = self.health.health.verdicts[check_id]
-            status = f"{'Success' if verdict.healthy else 'Failure'}: {verdict.why}"
+            inverted = check.type_ != CALCULATED and check.health_check_config["Inverted"]
+            status = f"{'Failure' if verdict.healthy is inverted else 'Success'}: {verdict.why}"
             return ActionResult({"HealthCheckObservations": [_observed("us-east-1", status)]})
         seen = [_observed(report.region, report.words) for report in reports]
         return ActionResult({"HealthCheckObservations": seen})
