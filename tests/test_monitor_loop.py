@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -76,6 +77,7 @@ class Place:
         self.table = table or Table(self.clock)
         self.writer, self.other = Endpoint((True, [[STANDBY, 40, 100]])), Endpoint((False, None))
         self.published, self.alerts, self.metric = [], [], Metric(answered_ms=1, asked_ms=1)
+        self.unknown = []
         self.monitor = Monitor(
             region=HOME,
             process="p",
@@ -86,10 +88,14 @@ class Place:
             limits=Limits(),
             outlets=Outlets(
                 lambda: self.metric,
-                lambda verdict, at: self.published.append((verdict.state, verdict.lag_ms, at)),
+                self._publish,
                 lambda before, verdict: self.alerts.append((before, verdict.state)),
             ),
         )
+
+    def _publish(self, verdict, at):
+        self.published.append((verdict.state, verdict.lag_ms, at))
+        self.unknown.append(verdict.unknown)
 
     def cycle(self, times=1):
         for _ in range(times):
@@ -268,7 +274,14 @@ def test_metrics_say_how_much_is_unknown_and_never_an_unknown_lag():
         arrived.set()
 
     publisher = MetricPublisher(SimpleNamespace(put_metric_data=put_metric_data), "Farshore/t", HOME)
-    publisher.lag(known(None, Quality.MISSING, Quality.STALE), 1)
+    publisher.lag(known(7, Quality.KNOWN, Quality.PENDING), 0)
+    assert arrived.wait(5)
+    assert sent == [(REPLICATION_LAG, 7.0)], (
+        "a first answer that is still to come is neither known nor unknown"
+    )
+    sent.clear()
+    arrived.clear()
+    publisher.lag(known(None, Quality.MISSING, Quality.STALE, Quality.PENDING), 1)
     assert arrived.wait(5)
     assert sent == [(LAG_UNKNOWN, 2.0)]
     sent.clear()
@@ -357,6 +370,22 @@ def test_services_that_never_answer_delay_no_cycle(monkeypatch):
     last = place.table.sightings[-1]
     assert (last.lag_state, last.lag_ms) == ("late", 6000)
     assert last.lag_doubts == ("cloudwatch: no answer for 60 s",)
+
+
+def test_no_loop_denies_that_cloudwatch_has_been_silent_since_before_it(monkeypatch):
+    """The alarm takes each minute's least, and a loop lasts a minute: one zero in each would silence it for ever."""
+    aws, table, clock = Blocked(), None, Clock()
+    for _ in range(2):
+        place = Place(monkeypatch, clock, table)
+        reader = LagMetricReader(aws, "primary", STANDBY, 1000, clock).start()
+        place.monitor._outlets = replace(place.monitor._outlets, metric=reader.metric)
+        place.cycle(65_000 // FAST.probe_ms)
+        reader.stop()
+        table = place.table
+        assert place.published[0][:2] == ("ok", 40)
+        assert set(place.unknown) == {None, 1}
+        assert place.unknown[-1] == 1
+    aws.release.set()
 
 
 def metric_answer(**values):

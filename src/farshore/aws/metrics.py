@@ -31,8 +31,9 @@ class MetricPublisher:
         self.publish(AUTHORITY_HOME, float(is_home), read_at_ms)
 
     def lag(self, verdict: Verdict, read_at_ms: int) -> None:
-        """How many readings are unknown that should not be; and the lag, when it is known."""
-        self.publish(LAG_UNKNOWN, float(len(verdict.doubts)), read_at_ms)
+        """How many readings are unknown that should not be, once it can be said; and the lag, when it is known."""
+        if verdict.unknown is not None:
+            self.publish(LAG_UNKNOWN, float(verdict.unknown), read_at_ms)
         if verdict.lag_ms is not None:
             self.publish(REPLICATION_LAG, float(verdict.lag_ms), read_at_ms)
 

@@ -25,8 +25,8 @@ class State(StrEnum):
 
 
 class Quality(StrEnum):
-    """What one reading is worth. ABSENT: it is not there and must not be; PENDING: nobody has been asked yet; SETTLING:
-    it is of the roles of before, and of the new ones nothing is due yet."""
+    """What one reading is worth. ABSENT: it is not there and must not be; PENDING: no answer is due yet; SETTLING: it is of the
+    roles of before, and of the new ones nothing is due yet."""
 
     KNOWN = "known"
     ABSENT = "absent"
@@ -131,6 +131,15 @@ class Verdict:
     def doubts(self) -> tuple[str, ...]:
         """The readings that should be known and are not."""
         return tuple(f"{r.source}: {r.why}" for r in self.readings if r.quality.is_doubt)
+
+    @property
+    def unknown(self) -> int | None:
+        """How many readings should be known and are not; None while none is in doubt and one is still to come.
+
+        Each loop asks anew: a zero from its first seconds would deny what the loop before it found out.
+        """
+        count = len(self.doubts)
+        return None if not count and any(r.quality is Quality.PENDING for r in self.readings) else count
 
 
 def judge(seen: Seen, limits: Limits) -> Verdict:
