@@ -25,8 +25,8 @@ class State(StrEnum):
 
 
 class Quality(StrEnum):
-    """What one reading is worth. ABSENT: it is not there and must not be; PENDING: no answer is due yet; SETTLING: it is of the
-    roles of before, and of the new ones nothing is due yet."""
+    """What one reading is worth. ABSENT: it is not there and must not be; PENDING: no answer is due yet; SETTLING: it
+    is of the roles of before, and of the new ones nothing is due yet."""
 
     KNOWN = "known"
     ABSENT = "absent"
