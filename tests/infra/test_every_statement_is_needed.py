@@ -68,7 +68,7 @@ def check_arns() -> dict[str, str]:
 
 def child_arns() -> dict[str, list[str]]:
     """Of the three health checks of each side that both parents are calculated from."""
-    parent = recorded(*EVERYTHING).one("HealthCheck", "primary-check")
+    parent = recorded(*WITH_ENDPOINTS).one("HealthCheck", "primary-check")
     arns = [f"arn:aws:route53:::healthcheck/{check}" for check in parent.inputs["childHealthchecks"]]
     return {"primary": arns[:3], "secondary": arns[3:]}
 

@@ -69,7 +69,7 @@ class DynamoJournal:
     def was_told(self, version: int, region: str) -> bool:
         """Whether the event with this version was told by whomever, or this region has tried and failed."""
         whole = _told(version)
-        found = {item["entry_key"] for item in self._query(whole, f"{whole}#~")}
+        found = {item["entry_key"]["S"] for item in self._query(whole, f"{whole}#~")}
         return bool(found & {whole, _told(version, region)})
 
     def put_told(self, version: int, failed_in: str = "") -> None:
