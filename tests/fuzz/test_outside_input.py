@@ -49,6 +49,7 @@ from farshore.infra.load import load
 from farshore.lab.dns import Answer, DnsServer
 from farshore.lab.ports import Address
 from farshore.lambdas import authority, controller, failover, loop, monitor, rotation
+from farshore.operate import budget as operate_budget
 from farshore.ports import Presence, Sighting
 from farshore.settings import from_environment
 
@@ -593,3 +594,90 @@ def test_a_packet_at_the_resolver(server, data):
     if reply is not None:
         assert reply[:2] == bytes(packet[:2])
         assert struct.unpack("!H", reply[2:4])[0] & 0x8000, "it says that it is a response"
+
+
+# --- what `farshore budget` is given ---------------------------------------------------------------------------------
+
+REPORT = {
+    "scenario": "region-loss",
+    "command": "farshore drill region-loss",
+    "started_at": "2026-11-22 18:40:59 UTC",
+    "profile": "fast",
+    "cadence": 60,
+    "ttl_s": 1,
+    "platform": "Linux",
+    "postgres_version": "17.10",
+    "stages": {"detect": 1.4, "decide": 0.2, "fence": 0.2, "promote": 0.2, "route": 0.0, "reconnect": None},
+    "outage_seconds": 2.1,
+    "outage_seconds_dns_only": None,
+}
+STACK_FILE = {"config": {f"farshore:{key}": value for key, value in STACK.items()}}
+DEEP = "[" * 100_000
+
+
+def changed(document, **parts):
+    return json.dumps({**document, **parts}).encode()
+
+
+def one_refusal(option, path, words):
+    """One line that names the option, the file and a fix; what the stack's own loader refuses is named key by key."""
+    assert "Fix: " in words
+    if option == "--report" or str(path) in words:
+        assert words.startswith(f"{option} {path}: ")
+        assert "\n" not in words
+
+
+@FEW
+@given(spoilt(REPORT).map(json.dumps).map(str.encode) | st.binary(max_size=30))
+@example(changed(REPORT, stages={"detect": "x"}))
+@example(changed(REPORT, outage_seconds="2.1"))
+@example(changed(REPORT, outage_seconds=[2.1]))
+@example(changed(REPORT, outage_seconds=float("nan")))
+@example(changed(REPORT, outage_seconds_dns_only=float("inf")))
+@example(changed(REPORT, outage_seconds=10**400))
+@example(changed(REPORT, platform="\ud800"))
+@example(DEEP.encode())
+@example(b"\xff")
+def test_a_drills_report(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "report.json"
+    path.write_bytes(content)
+    try:
+        found = operate_budget.measured(path)
+    except UsageError as error:
+        one_refusal("--report", path, str(error))
+        return
+    times = (found.lab.outage_ms, found.lab.outage_dns_only_ms, *found.lab.stages.values())
+    assert all(ms is None or ms >= 0 for ms in times)
+    assert "\n" not in found.words
+    assert found.words.encode()
+
+
+@FEW
+@given(spoilt(STACK_FILE).map(json.dumps).map(str.encode) | st.binary(max_size=30))
+@example(b"config:\n  farshore:createdAt: 2026-13-41\n")
+@example(b"config:\n  farshore:createdAt: 2026-11-22 17:00:00 +99:99\n")
+@example(b"config:\n  farshore:alertEmails: &a [*a]\n")
+@example(b"config:\n  farshore:alertEmails: [{2026-01-01: 1}]\n")
+@example(b"config:\n  ? [a]\n  : 1\n")
+@example(b'{"config": {"\\ud800\\udc00": null}}')
+@example(b"\xff")
+@example(DEEP[:5000].encode())
+@example(json.dumps({"config": {"farshore:alertEmails": DEEP}}).encode())
+def test_a_stacks_file(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "Pulumi.fuzz.yaml"
+    path.write_bytes(content)
+    try:
+        found = operate_budget.of_stack(path)
+    except UsageError as error:
+        one_refusal("--stack", path, str(error))
+        return
+    assert found.dns_trigger in ("metric", "https")
+
+
+@example(DEEP)
+@example("[NaN]")
+@FEW
+@given(st.text(max_size=20).map("[".__add__))
+def test_a_list_in_a_stacks_configuration(text):
+    with contextlib.suppress(UsageError):
+        assert isinstance(load({**STACK, "alertEmails": text}, {}), StackConfig)

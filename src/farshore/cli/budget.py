@@ -10,7 +10,7 @@ from rich.table import Table
 
 from farshore.cli.output import Json, Profile, out, reported, show
 from farshore.core import budget as core
-from farshore.core.budget import Budget, Settings, Stage
+from farshore.core.budget import Budget, DnsTrigger, Settings, Stage
 from farshore.core.profile import Mode
 from farshore.operate import budget as operate
 
@@ -23,6 +23,10 @@ def budget(
     ] = None,
     mode: Annotated[
         Mode | None, typer.Option("--mode", help="auto, approve or manual; default auto.")
+    ] = None,
+    dns_trigger: Annotated[
+        DnsTrigger | None,
+        typer.Option("--dns-trigger", help="What moves DNS: metric, or https; default metric."),
     ] = None,
     ttl: Annotated[int | None, typer.Option("--ttl", help="TTL of the writer's name, s; default 60.")] = None,
     alarm_period: Annotated[
@@ -50,6 +54,7 @@ def budget(
         base = operate.of_stack(stack) if stack else Settings(operate.profile_named(profile))
         given: dict[str, Any] = {
             "mode": mode,
+            "dns_trigger": dns_trigger,
             "ttl_s": ttl,
             "alarm_period_s": alarm_period,
             "alarm_periods": alarm_periods,
@@ -81,15 +86,20 @@ def _document(found: Budget, measured: operate.Measured) -> dict[str, Any]:
         ],
         "loss_bound_ms": found.loss_bound_ms,
         "claims": [{**asdict(claim), "holds": claim.holds} for claim in found.claims],
-        "lab": {"drill": dict(measured.drill), "lab_figures": True},
+        "lab": {
+            "drill": dict(measured.drill),
+            "dns_followed": [asdict(one) for one in operate.dns_measured(found.settings.dns_trigger)],
+            "lab_figures": True,
+        },
     }
 
 
 def _print(found: Budget, measured: operate.Measured) -> None:
     settings, lab = found.settings, f"lab, {measured.drill['profile']}"
+    alarm = f"alarm {settings.alarm_periods} x {settings.alarm_period_s} s, health check {settings.check_interval_s} s"
     out.print(
-        f"profile {settings.profile.name}, mode {settings.mode}, TTL {settings.ttl_s} s, "
-        f"alarm {settings.alarm_periods} x {settings.alarm_period_s} s, health check {settings.check_interval_s} s, "
+        f"profile {settings.profile.name}, mode {settings.mode}, DNS moved by {settings.dns_trigger}, "
+        f"TTL {settings.ttl_s} s, {alarm + ', ' if settings.dns_trigger == 'metric' else ''}"
         f"AWS given {settings.promotion_s} s to promote\n",
         markup=False,
     )
@@ -110,7 +120,10 @@ def _print(found: Budget, measured: operate.Measured) -> None:
     pages = dict.fromkeys(stage.page for stage in found.dns_only.stages if stage.page)
     out.print("\nAWS's pages\n" + "\n".join(f"  {page}" for page in pages), markup=False)
     out.print(f"lab\n  {measured.words}", markup=False)
-    out.print("  one drill on one computer: part of no sum, and no figure of AWS's", markup=False)
+    out.print("  DNS after the grant (profile fast), no stage of which was measured by itself:", markup=False)
+    for one in operate.dns_measured(settings.dns_trigger):
+        out.print(f"    {one.words}", markup=False)
+    out.print("  one computer: part of no sum, and no figure of AWS's", markup=False)
 
 
 def _table(path: core.Path, stages: Sequence[Stage], lab: str) -> Table:

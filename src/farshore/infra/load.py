@@ -2,6 +2,7 @@
 
 import json
 import os
+import reprlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -81,13 +82,15 @@ def _parsed(value: Any) -> Any:
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
             return json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return value
     return value
 
 
 def _told(problem: Any) -> str:
     path = [str(part) for part in problem["loc"]]
+    if not path:
+        return f"{_shown(problem['input'])} is no key of a configuration: {problem['msg']}. Fix: remove it."
     known = {key_of(name): field for name, field in StackConfig.model_fields.items()}
     field = known.get(path[0])
     if field is None:
@@ -96,5 +99,12 @@ def _told(problem: Any) -> str:
     if problem["type"] == "missing":
         how = f"pulumi config set {NAMESPACE}:{path[0]} <value>"
         return f"{NAMESPACE}:{path[0]} is not set. Fix: `{how}`; {field.description}."
-    given = json.dumps(problem["input"], default=str)
-    return f"{NAMESPACE}:{path[0]} = {given}: {problem['msg']}. Fix: {field.description}."
+    return f"{NAMESPACE}:{path[0]} = {_shown(problem['input'])}: {problem['msg']}. Fix: {field.description}."
+
+
+def _shown(value: Any) -> str:
+    """YAML has values that JSON has not: dates as keys, lists that hold themselves."""
+    try:
+        return json.dumps(value, default=str)
+    except (TypeError, ValueError, RecursionError):
+        return reprlib.repr(value)
