@@ -598,7 +598,7 @@ def test_a_packet_at_the_resolver(server, data):
 
 # --- what `farshore budget` is given ---------------------------------------------------------------------------------
 
-REPORT = {
+BUDGET_REPORT = {
     "scenario": "region-loss",
     "command": "farshore drill region-loss",
     "started_at": "2026-11-22 18:40:59 UTC",
@@ -628,14 +628,14 @@ def one_refusal(option, path, words):
 
 
 @FEW
-@given(spoilt(REPORT).map(json.dumps).map(str.encode) | st.binary(max_size=30))
-@example(changed(REPORT, stages={"detect": "x"}))
-@example(changed(REPORT, outage_seconds="2.1"))
-@example(changed(REPORT, outage_seconds=[2.1]))
-@example(changed(REPORT, outage_seconds=float("nan")))
-@example(changed(REPORT, outage_seconds_dns_only=float("inf")))
-@example(changed(REPORT, outage_seconds=10**400))
-@example(changed(REPORT, platform="\ud800"))
+@given(spoilt(BUDGET_REPORT).map(json.dumps).map(str.encode) | st.binary(max_size=30))
+@example(changed(BUDGET_REPORT, stages={"detect": "x"}))
+@example(changed(BUDGET_REPORT, outage_seconds="2.1"))
+@example(changed(BUDGET_REPORT, outage_seconds=[2.1]))
+@example(changed(BUDGET_REPORT, outage_seconds=float("nan")))
+@example(changed(BUDGET_REPORT, outage_seconds_dns_only=float("inf")))
+@example(changed(BUDGET_REPORT, outage_seconds=10**400))
+@example(changed(BUDGET_REPORT, platform="\ud800"))
 @example(DEEP.encode())
 @example(b"\xff")
 def test_a_drills_report(tmp_path_factory, content):
