@@ -14,7 +14,7 @@ from farshore.aws.alerts import LagAlerts
 from farshore.aws.lag_metric import LagMetricReader
 from farshore.aws.metrics import LAG_UNKNOWN, REPLICATION_LAG, MetricPublisher
 from farshore.core.errors import UnknownOutcomeError
-from farshore.core.facts import Now
+from farshore.core.facts import LagReading, Now
 from farshore.core.lag import Limits, Metric, Quality, Reading, State, Verdict
 from farshore.core.profile import FAST
 from farshore.monitor import UNKNOWN_FOR_MS, Monitor, Outlets
@@ -134,6 +134,20 @@ def test_an_unknown_lag_is_shown_with_its_reason_published_as_such_and_told_when
     place.cycle(UNKNOWN_FOR_MS // FAST.probe_ms + 1)
     assert place.alerts == [("ok", "unknown")]
     assert ("unknown", None) in {(state, lag) for state, lag, _ in place.published}
+
+
+def test_an_observation_carries_what_each_source_was_worth(place):
+    sighting = place.cycle()
+    assert [(one.source, one.quality, one.lag_ms) for one in sighting.lag_readings] == [
+        ("database", "known", 40),
+        ("cloudwatch", "absent", None),
+    ]
+    assert sighting.lag_readings[0].age_ms >= 100, "the writer calculated it 100 ms before it said so"
+    place.writer.said, place.metric = (True, []), Metric(40, 20_000, 1, 1, 0)
+    assert place.cycle().lag_readings == (
+        LagReading("database", "missing"),
+        LagReading("cloudwatch", "settling", None, 20_000),
+    )
 
 
 def test_above_five_seconds_people_are_told_once_and_once_when_it_is_over(place):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from farshore.core.errors import UnknownOutcomeError
-from farshore.core.facts import Endpoints, Now
+from farshore.core.facts import Endpoints, LagReading, Now
 from farshore.core.lag import (
     LIMITS,
     Limits,
@@ -225,6 +225,10 @@ class Monitor:
             lag_minutes=self._lasting.minutes,
             lag_writer=self._lasting.writer,
             took_ms=self._took_ms,
+            lag_readings=tuple(
+                LagReading(one.source, one.quality, one.lag_ms, one.age_ms)
+                for one in (verdict.readings if verdict else ())
+            ),
         )
 
     def _endpoints(self) -> dict[str, Endpoints]:

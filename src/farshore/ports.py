@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from farshore.core.authority import Authority, Event
-from farshore.core.facts import Endpoints, GlobalCluster, Now, Server
+from farshore.core.facts import Endpoints, GlobalCluster, LagReading, Now, Server
 
 
 class Clock(Protocol):
@@ -21,7 +21,8 @@ class Sighting:
     `lag_state` and `lag_why`: the verdict of `core.lag` on the readings; `lag_doubts`: those that should be known and
     are not; `lag_told`: the state that people were last told of; `lag_minutes`: the least and the most lag of each of
     the last minutes, as Unix minute, ms, ms; `lag_writer`: the region that writes, by the databases, and since when it
-    has, in Unix ms; `took_ms`: how long the monitor's cycle before this one took.
+    has, in Unix ms; `took_ms`: how long the monitor's cycle before this one took; `lag_readings`: what each source of
+    the lag was worth.
     """
 
     region: str
@@ -36,6 +37,7 @@ class Sighting:
     lag_minutes: Sequence[tuple[int, int, int]] = ()
     lag_writer: tuple[str, int] | None = None
     took_ms: int = 0
+    lag_readings: Sequence[LagReading] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from farshore.aws.documents import JournalDamagedError, decode, encode
 from farshore.aws.journal import DynamoJournal
 from farshore.core.authority import Authority, Event, Intent, Phase, Plan, PlanKind
 from farshore.core.errors import UnknownOutcomeError
-from farshore.core.facts import Endpoints
+from farshore.core.facts import Endpoints, LagReading
 from farshore.names import Names
 from farshore.ports import Presence, Sighting
 
@@ -158,7 +158,10 @@ def test_an_observation_of_before_the_verdicts_still_reads():
     old = '{"region":"us-east-1","sequence":"p/1","endpoints":{},"lag_ms":3,"at_unix_ms":9}'
     sighting = decode(Sighting, old)
     assert (sighting.lag_ms, sighting.lag_state, sighting.lag_doubts) == (3, "", ())
+    assert sighting.lag_readings == ()
+    readings = (LagReading("database", "missing"), LagReading("cloudwatch", "known", 40, 20_000))
     told = Sighting(
-        HOME, "p/2", {}, None, 9, "unknown", "nobody answers", ("database: nobody answers",), "ok"
-    )
+        HOME, "p/2", {}, None, 9, "unknown", "nobody answers", ("database: nobody answers",), "ok",
+        lag_readings=readings,
+    )  # fmt: skip
     assert decode(Sighting, encode(told)) == told

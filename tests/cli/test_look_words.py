@@ -27,6 +27,7 @@ from core.scenes import (
 from farshore.cli import watch as watching
 from farshore.cli.status import words
 from farshore.core.authority import Aftermath, Evidence, Phase, Quiet
+from farshore.core.facts import LagReading
 from farshore.core.scene import Scene
 from farshore.core.story import judge
 from farshore.operate import watch as operate
@@ -38,6 +39,8 @@ AFTER = alone(
 )
 DARK = {"answered": False, "record": None, "monitors": {}, "cluster": None, "lease_age_ms": None}
 UNREAD = ("us-east-1: neither the authority table nor RDS: no answer within 2 s",)
+READINGS = (LagReading("database", "known", 38, 100), LagReading("cloudwatch", "stale", None, 400_000))
+SOURCES = "database known, 38 ms, 1.0 s old; cloudwatch stale, 7 min old"
 SCENES = {
     "healthy": {},
     "proposed": PROPOSED,
@@ -52,6 +55,7 @@ SCENES = {
     "doubtful": {
         "monitors": monitors(lag_state="unknown", lag_ms=None, lag_why="why", lag_doubts=("cloudwatch: x",))
     },
+    "sources": {"monitors": monitors(lag_readings=READINGS)},
     "not yet": {"record": None, "lease_age_ms": None},
 }
 
@@ -101,6 +105,7 @@ def test_what_matters_stands_first():
             "doubtful",
             "lag       unknown, unknown by the monitor of us-east-1: why\n            cloudwatch: x",
         ),
+        ("sources", f"lag       40 ms, ok by the monitor of us-east-1: 40 ms\n            {SOURCES}\n"),
         ("not yet", "writer    nobody may write\n"),
     ],
 )
@@ -143,6 +148,20 @@ def test_the_screen_fits_80_columns_and_loses_no_word(name):
         assert "".join(shot.story.command.split()) in joined
     for word in ("lease", "lag-unknown", "127.64.2.3:5353", "unhealthy", "secondary"):
         assert word in joined
+
+
+def test_the_screen_shows_the_lag_by_source():
+    text = rendered(snapshot("sources"))
+    assert [line.strip() for line in text.splitlines()].count(SOURCES) == 2
+
+
+def test_a_source_that_turns_doubtful_is_a_change_and_its_age_is_none():
+    known = (READINGS[0], replace(READINGS[1], quality="known", lag_ms=38))
+    healthy = snapshot("sources", scene=replace(HEALTHY, monitors=monitors(lag_readings=known)))
+    before, after = operate.state(healthy), operate.state(snapshot("sources"))
+    changed = [(f"lag by {region}, cloudwatch", "known", "stale") for region in (EAST, WEST)]
+    assert list(operate.changes(before, after)) == changed
+    assert not [what for what in after.values() if "38" in str(what)]
 
 
 def test_the_screen_shows_the_last_transitions_newest_first():

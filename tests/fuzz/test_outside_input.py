@@ -38,7 +38,7 @@ from farshore.core.authority import (
     Quiet,
 )
 from farshore.core.errors import UnknownOutcomeError, UsageError
-from farshore.core.facts import Endpoints
+from farshore.core.facts import Endpoints, LagReading
 from farshore.core.lag import Metric
 from farshore.drill.events import parse_history
 from farshore.drill.ledger import OrphanListError, parse_orphans
@@ -109,7 +109,18 @@ RECORD = Authority(
     PROPOSAL, (Aftermath(2, HERE),),
 )  # fmt: skip
 SIGHTING = Sighting(
-    HERE, "p/1", {HERE: Endpoints(1, None)}, 3, 9, "ok", "why", ("a doubt",), "ok", ((1, 2, 3),), took_ms=7
+    HERE,
+    "p/1",
+    {HERE: Endpoints(1, None)},
+    3,
+    9,
+    "ok",
+    "why",
+    ("a doubt",),
+    "ok",
+    ((1, 2, 3),),
+    took_ms=7,
+    lag_readings=(LagReading("database", "known", 3, 4),),
 )
 PRESENCE = Presence("monitor", HERE, "p", 1, 2)
 ITEMS = {type(one): json.loads(encode(one)) for one in (RECORD, EVENT, SIGHTING, PRESENCE)}

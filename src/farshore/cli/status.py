@@ -9,7 +9,7 @@ from farshore.cli.output import Json, reported, show
 from farshore.core.authority import Authority, Phase
 from farshore.core.facts import Endpoints
 from farshore.core.requests import Statement
-from farshore.core.scene import Scene, span
+from farshore.core.scene import Scene, Seen, span
 from farshore.operate import status as operate
 from farshore.settings import from_environment
 from farshore.workshop import Workshop
@@ -103,6 +103,8 @@ def _lag(scene: Scene) -> Iterator[tuple[str, str]]:
         state = f", {seen.lag_state}" if seen.lag_state else ""
         old = "" if scene.is_heard(region) else f", {span(seen.age_ms)} ago"
         yield title, f"{shown}{state} by the monitor of {region}{old}: {seen.lag_why}"
+        if seen.lag_readings:
+            yield "", f"  {sources(seen)}"
         for doubt in seen.lag_doubts:
             yield "", f"  {doubt}"
         title = ""
@@ -113,6 +115,16 @@ def _lag(scene: Scene) -> Iterator[tuple[str, str]]:
             title,
             f"{kept} in the record at the last renewal, by the writer: what a loss would be judged by",
         )
+
+
+def sources(seen: Seen) -> str:
+    """Each source of the lag, with what it is worth, what it says and how old that is by now."""
+    told = []
+    for one in seen.lag_readings:
+        shown = "" if one.lag_ms is None else f", {one.lag_ms} ms"
+        old = "" if one.age_ms is None else f", {span(one.age_ms + seen.age_ms)} old"
+        told.append(f"{one.source} {one.quality}{shown}{old}")
+    return "; ".join(told)
 
 
 def _regions(scene: Scene) -> Iterator[tuple[str, str]]:

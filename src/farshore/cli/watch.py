@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from farshore.cli.output import reported
-from farshore.cli.status import ends_words
+from farshore.cli.status import ends_words, sources
 from farshore.core.scene import Grade, span
 from farshore.core.told import document
 from farshore.operate import watch as operate
@@ -170,6 +170,8 @@ def _facts(snapshot: operate.Snapshot) -> Iterator[Row]:
     for by, seen in sorted(scene.monitors.items()):
         shown = "unknown" if seen.lag_ms is None else f"{seen.lag_ms} ms"
         yield title, f"{by}: {shown}, {seen.lag_state or 'not judged yet'}, {span(seen.age_ms)} ago"
+        if seen.lag_readings:
+            yield "", f"  {sources(seen)}"
         for doubt in seen.lag_doubts:
             yield "", Text(f"  {doubt}", "dim")
         title = ""

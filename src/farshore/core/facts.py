@@ -37,6 +37,19 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
+class LagReading:
+    """What one source of the lag was worth to a monitor (`core.lag.Quality`), and how old its word was then.
+
+    `lag_ms` only of a known one; `age_ms` None: it has said nothing.
+    """
+
+    source: str
+    quality: str
+    lag_ms: int | None = None
+    age_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Server:
     """A database server's own word, from one query on its writer endpoint.
 

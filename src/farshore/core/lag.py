@@ -12,7 +12,7 @@ may be of before the loss, but it can contradict it.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 
@@ -112,10 +112,13 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
+    """`age_ms` of what the source said last, if it has said anything."""
+
     source: str
     quality: Quality
     why: str
     lag_ms: int | None = None
+    age_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +151,7 @@ def judge(seen: Seen, limits: Limits) -> Verdict:
     metric = _metric(seen, limits)
     if metric.quality is Quality.KNOWN and database.quality is Quality.KNOWN:
         metric = _compared(metric, seen, limits)
-    readings = (database, metric)
+    readings = (database, replace(metric, age_ms=seen.metric.age_ms))
     contradiction = next((r for r in readings if r.quality is Quality.CONTRADICTORY), None)
     if contradiction is not None:
         return Verdict(State.UNKNOWN, None, contradiction.why, readings)
@@ -159,8 +162,8 @@ def judge(seen: Seen, limits: Limits) -> Verdict:
 
 
 def _database(seen: Seen, limits: Limits) -> Reading:
-    def reading(quality: Quality, why: str, lag_ms: int | None = None) -> Reading:
-        return Reading("database", quality, why, lag_ms)
+    def reading(quality: Quality, why: str, lag_ms: int | None = None, age_ms: int | None = None) -> Reading:
+        return Reading("database", quality, why, lag_ms, age_ms)
 
     writers = sorted(region for region, word in seen.words.items() if word.writes)
     if not seen.words:
@@ -174,9 +177,11 @@ def _database(seen: Seen, limits: Limits) -> Reading:
         return reading(Quality.MISSING, f"{writers[0]} writes and reports no secondary")
     nearest = min(replicas, key=lambda replica: replica.rpo_lag_ms)
     if nearest.age_ms > limits.status_stale_ms:
-        return reading(Quality.STALE, f"{writers[0]} calculated the lag {_s(nearest.age_ms)} ago")
+        return reading(
+            Quality.STALE, f"{writers[0]} calculated the lag {_s(nearest.age_ms)} ago", None, nearest.age_ms
+        )
     why = f"{writers[0]} says that {nearest.region} is {nearest.rpo_lag_ms} ms behind"
-    return reading(Quality.KNOWN, why, nearest.rpo_lag_ms)
+    return reading(Quality.KNOWN, why, nearest.rpo_lag_ms, nearest.age_ms)
 
 
 def _metric(seen: Seen, limits: Limits) -> Reading:

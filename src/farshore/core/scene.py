@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from farshore.core.authority import Authority, Plan
-from farshore.core.facts import Endpoints, GlobalCluster
+from farshore.core.facts import Endpoints, GlobalCluster, LagReading
 from farshore.core.profile import Profile
 
 
@@ -23,6 +23,7 @@ class Seen:
     lag_ms: int | None = None
     lag_why: str = ""
     lag_doubts: tuple[str, ...] = ()
+    lag_readings: tuple[LagReading, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,6 +141,7 @@ def _seen(sighting: Sighting, now_ms: int) -> Seen:
         lag_ms=sighting.lag_ms,
         lag_why=sighting.lag_why,
         lag_doubts=tuple(sighting.lag_doubts),
+        lag_readings=tuple(sighting.lag_readings),
     )
 
 

@@ -197,6 +197,8 @@ def state(snapshot: Snapshot) -> dict[str, Any]:
         seen = scene.monitors.get(region)
         if seen is not None and scene.is_heard(region) and seen.lag_state:
             found[f"lag by {region}"] = str(seen.lag_state)
+            for reading in seen.lag_readings:
+                found[f"lag by {region}, {reading.source}"] = reading.quality
     found |= {f"dns {place}": words for place, words in snapshot.dns.items()}
     found |= {f"check {name}": words.partition(" (")[0] for name, words in snapshot.checks.items()}
     return found | {f"alarms {region}": words for region, words in snapshot.alarms.items()}
