@@ -169,8 +169,53 @@ def test_the_screen_shows_the_last_transitions_newest_first():
     times = [
         line.split()[0] for line in text.splitlines() if line.startswith("0") or "HELD us-east-1: a" in line
     ]
-    assert len(times) == watching.EVENTS_SHOWN
+    assert len(times) == watching.Layout().events
     assert "3 HELD us-east-1: a reason" in text
+
+
+def terminal(height):
+    return Console(file=io.StringIO(), width=80, height=height, force_terminal=True, color_system=None)
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_a_terminal_of_24_lines_shows_every_trouble_the_next_command_and_a_transition(name):
+    shot, console = snapshot(name), terminal(24)
+    lines = console.render_lines(watching.fitted(shot, console))
+    assert len(lines) <= 24
+    text = ["".join(segment.text for segment in line) for line in lines]
+    assert not [line for line in text if cell_len(line.rstrip()) > 80]
+    joined = "".join("".join(text).split())
+    story = shot.story
+    for told in (*(finding.words for finding in story.findings[:4]), story.next_step, story.command or ""):
+        assert "".join(told.split()) in joined
+    assert text[-1].startswith("07:59:56  3 HELD us-east-1: a reason")
+
+
+@pytest.mark.parametrize("height", [24, 18, 16])
+def test_what_is_left_out_is_named(height):
+    """Doubts first, and of what AWS says DNS last."""
+    console, shot = terminal(height), snapshot("after")
+    console.print(watching.fitted(shot, console))
+    text = console.file.getvalue()
+    assert "not shown: doubts, sources, endpoints" in text
+    assert ("127.64.2.3" in text) == (height > 20)
+    assert len(text.splitlines()) <= height
+
+
+def test_a_high_terminal_shows_all():
+    console, shot = terminal(60), snapshot("doubtful")
+    console.print(watching.fitted(shot, console))
+    text = console.file.getvalue()
+    assert "cloudwatch: x" in text
+    assert "not shown" not in text
+    assert text.count("a reason") > 100
+
+
+def test_a_live_screen_of_24_lines_is_not_cut():
+    console, film = terminal(24), Film(snapshot("proposed"))
+    watching._live(film, film, console)
+    assert "3 HELD us-east-1: a reason" in console.file.getvalue()
+    assert "farshore approve failover-4-10" in console.file.getvalue()
 
 
 class Film:

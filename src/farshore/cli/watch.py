@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -19,7 +20,7 @@ from rich.text import Text
 
 from farshore.cli.output import reported
 from farshore.cli.status import ends_words, sources
-from farshore.core.scene import Grade, span
+from farshore.core.scene import Grade, Scene, span
 from farshore.core.told import document
 from farshore.operate import watch as operate
 from farshore.settings import from_environment
@@ -27,7 +28,6 @@ from farshore.workshop import Workshop
 
 FRAME_S = 0.5
 BEGIN_S = 3.0
-EVENTS_SHOWN = 6
 _COLOURS = {Grade.WRONG: "bold red", Grade.UNKNOWN: "yellow", Grade.NOTE: "cyan"}
 
 
@@ -46,7 +46,10 @@ def watch(
     """Watch who may write, lease, lag, health checks, DNS, alarms and every transition, until Ctrl-C."""
     with reported():
         watcher = operate.Watcher(Workshop(from_environment()), resolver or ())
-        _stream(watcher, End(seconds)) if as_json else _live(watcher, End(seconds))
+        if as_json:
+            _stream(watcher, End(seconds))
+        else:
+            _live(watcher, End(seconds), Console(highlight=False, emoji=False))
     _leave()
 
 
@@ -84,11 +87,10 @@ def _frames(watcher: operate.Watcher, end: End) -> Iterator[operate.Snapshot]:
         yield watcher.snapshot()
 
 
-def _live(watcher: operate.Watcher, end: End) -> None:
-    console = Console(highlight=False, emoji=False)
+def _live(watcher: operate.Watcher, end: End, console: Console) -> None:
     with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
         for snapshot in _frames(watcher, end):
-            live.update(screen(snapshot), refresh=True)
+            live.update(fitted(snapshot, console) if console.is_terminal else screen(snapshot), refresh=True)
 
 
 def _stream(watcher: operate.Watcher, end: End) -> None:
@@ -115,7 +117,43 @@ def _print(line: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def screen(snapshot: operate.Snapshot) -> Group:
+FOLDS = ("doubts", "sources", "endpoints", "alarms", "checks", "dns")
+"""What is left out of a screen that is too low, in this order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How much is shown. `folds`: how many of FOLDS are not; `wraps`: transitions with all of their reason."""
+
+    folds: int = 0
+    events: int = 6
+    wraps: bool = True
+    findings: int = 4
+
+    def has(self, part: str) -> bool:
+        return part not in FOLDS[: self.folds]
+
+
+_LAYOUTS = (
+    Layout(),
+    Layout(wraps=False),
+    *(Layout(folds, events, wraps=False) for folds, events in ((1, 6), (1, 3), (2, 3), (3, 3), (4, 2))),
+    *(Layout(folds, events, wraps=False) for folds, events in ((5, 2), (6, 1), (6, 0))),
+    *(Layout(6, 0, findings=findings) for findings in (3, 2, 1)),
+)
+"""From all to the least: who may write, the worst trouble, the next step and its command."""
+
+
+def fitted(snapshot: operate.Snapshot, console: Console) -> Group:
+    """As much as the terminal has room for; what does not fit would be cut off at the bottom."""
+    for layout in _LAYOUTS:
+        made = screen(snapshot, layout)
+        if len(console.render_lines(made)) <= console.size.height:
+            return made
+    return made
+
+
+def screen(snapshot: operate.Snapshot, layout: Layout = _LAYOUTS[0]) -> Group:
     """Fits 80 columns: long words wrap inside their own column."""
     scene, story = snapshot.scene, snapshot.story
     epoch = f", epoch {scene.record.epoch}, {scene.record.phase}" if scene.record else ""
@@ -130,12 +168,17 @@ def screen(snapshot: operate.Snapshot) -> Group:
     head = Text.assemble((f"{who}{epoch}", style), f"   {_iso(scene.now_ms)[:19]}Z")
     return Group(
         head,
-        _grid(_troubles(snapshot)),
+        _grid(_troubles(snapshot, layout.findings)),
+        Rule(_folded(layout), style="dim"),
+        _grid(_facts(snapshot, layout)),
         Rule(style="dim"),
-        _grid(_facts(snapshot)),
-        Rule(style="dim"),
-        _grid(_story(snapshot)),
+        _grid(_story(snapshot, layout)),
     )
+
+
+def _folded(layout: Layout) -> Text:
+    folded = ", ".join(FOLDS[: layout.folds])
+    return Text(f"not shown: {folded}" if folded else "", "dim")
 
 
 Row = tuple[str | Text, str | Text]
@@ -150,11 +193,11 @@ def _grid(rows: Iterator[Row]) -> Table:
     return grid
 
 
-def _troubles(snapshot: operate.Snapshot) -> Iterator[Row]:
+def _troubles(snapshot: operate.Snapshot, shown: int) -> Iterator[Row]:
     story = snapshot.story
-    for finding in story.findings[:4]:
+    for finding in story.findings[:shown]:
         yield Text(finding.grade, _COLOURS[finding.grade]), finding.words
-    more = len(story.findings) - 4
+    more = len(story.findings) - shown
     if more > 0:
         yield "", f"and {more} more: `farshore status`"
     yield "next", story.next_step
@@ -162,33 +205,46 @@ def _troubles(snapshot: operate.Snapshot) -> Iterator[Row]:
         yield "run", Text(story.command, "bold")
 
 
-def _facts(snapshot: operate.Snapshot) -> Iterator[Row]:
+def _facts(snapshot: operate.Snapshot, layout: Layout) -> Iterator[Row]:
     scene, record = snapshot.scene, snapshot.scene.record
     mode = f"   mode {record.mode}{', paused' if record.paused else ''}" if record else ""
     yield "lease", f"{snapshot.story.lease}{mode}"
+    yield from _lag(scene, layout)
+    if layout.has("endpoints"):
+        yield from _endpoints(scene)
+    for title, told in (("checks", snapshot.checks), ("dns", snapshot.dns), ("alarms", snapshot.alarms)):
+        if layout.has(title):
+            yield title, "\n".join(f"{name}: {words}" for name, words in told.items())
+
+
+def _lag(scene: Scene, layout: Layout) -> Iterator[Row]:
     title = "lag"
     for by, seen in sorted(scene.monitors.items()):
         shown = "unknown" if seen.lag_ms is None else f"{seen.lag_ms} ms"
         yield title, f"{by}: {shown}, {seen.lag_state or 'not judged yet'}, {span(seen.age_ms)} ago"
-        if seen.lag_readings:
+        if seen.lag_readings and layout.has("sources"):
             yield "", f"  {sources(seen)}"
-        for doubt in seen.lag_doubts:
+        for doubt in seen.lag_doubts if layout.has("doubts") else ():
             yield "", Text(f"  {doubt}", "dim")
         title = ""
+
+
+def _endpoints(scene: Scene) -> Iterator[Row]:
     for region in scene.regions:
         title = region
         for by, seen in sorted(scene.monitors.items()):
             if region in seen.endpoints:
                 yield title, f"{ends_words(seen.endpoints[region], scene)} (by {by}, {span(seen.age_ms)} ago)"
                 title = ""
-    yield "checks", "\n".join(f"{name} {words}" for name, words in snapshot.checks.items())
-    yield "dns", "\n".join(f"{place}: {words}" for place, words in snapshot.dns.items())
-    yield "alarms", "\n".join(f"{region}: {words}" for region, words in snapshot.alarms.items())
 
 
-def _story(snapshot: operate.Snapshot) -> Iterator[Row]:
-    for event in reversed(snapshot.events[-EVENTS_SHOWN:]):
-        yield _iso(event.at_ms)[11:19], f"{event.epoch} {event.phase} {event.holder or '-'}: {event.reason}"
+def _story(snapshot: operate.Snapshot, layout: Layout) -> Iterator[Row]:
+    for event in [*reversed(snapshot.events)][: layout.events]:
+        words = f"{event.epoch} {event.phase} {event.holder or '-'}: {event.reason}"
+        yield (
+            _iso(event.at_ms)[11:19],
+            words if layout.wraps else Text(words, no_wrap=True, overflow="ellipsis"),
+        )
 
 
 def _iso(at_ms: int) -> str:
