@@ -649,7 +649,7 @@ def one_refusal(option, path, words):
 @example(changed(BUDGET_REPORT, platform="\ud800"))
 @example(DEEP.encode())
 @example(b"\xff")
-def test_a_drills_report(tmp_path_factory, content):
+def test_a_report_that_the_budget_is_given(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "report.json"
     path.write_bytes(content)
     try:
