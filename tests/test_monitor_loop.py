@@ -17,6 +17,7 @@ from farshore.core.errors import UnknownOutcomeError
 from farshore.core.facts import LagReading, Now
 from farshore.core.lag import Limits, Metric, Quality, Reading, State, Verdict
 from farshore.core.profile import FAST
+from farshore.lambdas import loop
 from farshore.monitor import UNKNOWN_FOR_MS, Monitor, Outlets
 from farshore.ports import Page, Sighting
 from farshore.postgres.session import DatabaseUnreachableError, Login
@@ -36,10 +37,11 @@ class Clock:
 
 
 class Table:
-    """Keeps the last sighting; `slow_ms` passes in every write; `dead` answers nothing."""
+    """Keeps the sightings; `slow_ms` passes in writing one, `slow_beat_ms` in a loop's beat; `dead` answers nothing."""
 
     def __init__(self, clock):
-        self.clock, self.sightings, self.slow_ms, self.dead = clock, [], 0, False
+        self.clock, self.sightings, self.dead = clock, [], False
+        self.slow_ms = self.slow_beat_ms = 0
 
     def read(self):
         if self.dead:
@@ -51,6 +53,9 @@ class Table:
         if self.dead:
             raise UnknownOutcomeError("no reply")
         self.sightings.append(sighting)
+
+    def put_presence(self, presence):
+        self.clock.ms += self.slow_beat_ms
 
 
 class Endpoint:
@@ -102,8 +107,21 @@ class Place:
             for pair in self.monitor._probers.values():
                 for prober in pair:
                     prober._turn()
-            self.clock.ms += self.monitor.tick()
+            rest_ms = self.monitor.tick()
+            self.clock.ms += rest_ms
         return self.table.sightings[-1] if self.table.sightings else None
+
+    def loop(self, seconds):
+        until_ms = self.clock.ms + seconds * 1000 + loop.LAST_MS
+        loop.run(
+            kind="monitor",
+            region=HOME,
+            process="p",
+            context=SimpleNamespace(get_remaining_time_in_millis=lambda: until_ms - self.clock.ms),
+            journal=self.table,
+            clock=self.clock,
+            tick=self.monitor.tick,
+        )
 
     def lag(self, milliseconds):
         self.writer.said = (True, [[STANDBY, milliseconds, 100]])
@@ -207,14 +225,22 @@ def test_nobody_answers_and_the_start_is_over(monkeypatch):
 
 def test_a_cycle_that_overruns_is_reported(place, capsys):
     place.cycle()
-    place.table.slow_ms = FAST.probe_ms + 1
+    place.table.slow_ms = 2 * FAST.probe_ms
     place.cycle()
     place.table.slow_ms = 0
     sighting = place.cycle()
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [e["took_ms"] for e in events if e["event"] == "cycle-overran"] == [FAST.probe_ms + 1]
-    assert sighting.took_ms == FAST.probe_ms + 1
+    assert [e["took_ms"] for e in events if e["event"] == "cycle-overran"] == [2 * FAST.probe_ms]
+    assert sighting.took_ms == 2 * FAST.probe_ms
     assert place.monitor.counts()["overran"] == 1
+
+
+def test_a_cycle_that_overruns_in_the_loops_own_beat_is_reported(place):
+    place.table.slow_beat_ms = 2 * FAST.probe_ms
+    place.loop(seconds=20)
+    took = [sighting.took_ms for sighting in place.table.sightings[1:]]
+    assert set(took) == {FAST.probe_ms, 2 * FAST.probe_ms}
+    assert place.monitor.counts()["overran"] == took.count(2 * FAST.probe_ms)
 
 
 def test_without_the_table_lag_is_still_published_and_told(place):

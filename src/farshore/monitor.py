@@ -31,6 +31,8 @@ from farshore.prober import Prober
 
 UNKNOWN_FOR_MS = 30_000
 """How long the lag may be unknown before people are told; a loop lives a minute, and must live to see it."""
+OVERRUN = 1.1
+"""A cycle that takes so many paces is reported; less is a busy computer that wakes a thread late."""
 _LOOK_MS = 20
 _MINUTE_MS = 60_000
 
@@ -84,6 +86,7 @@ class Monitor:
         self._began_ms = clock.now().mono_ms
         self._lasting = _Lasting(since_ms=self._began_ms)
         self._published_ms: int | None = None
+        self._started_ms: int | None = None
         self._round = self._overran = self._took_ms = 0
         self._probers = {
             probed: (Prober(writer, profile, clock), Prober(reader, profile, clock))
@@ -97,24 +100,14 @@ class Monitor:
         """Write one observation; returns how many ms to rest. Raises UnknownOutcomeError without the table."""
         self._round += 1
         started = self._clock.now()
+        self._note_pace(started.mono_ms)
         self._adopt()
         verdict = self._verdict(started)
         if verdict is not None:
             self._publish(verdict, started)
             self._tell(verdict, started)
-        try:
-            self._journal.put_sighting(self._sighting(verdict, started))
-        finally:
-            self._took_ms = self._clock.now().mono_ms - started.mono_ms
-            if self._took_ms > self._profile.probe_ms:
-                self._overran += 1
-                log(
-                    "cycle-overran",
-                    region=self._region,
-                    took_ms=self._took_ms,
-                    pace_ms=self._profile.probe_ms,
-                )
-        return max(0, self._profile.probe_ms - self._took_ms)
+        self._journal.put_sighting(self._sighting(verdict, started))
+        return max(0, self._profile.probe_ms - (self._clock.now().mono_ms - started.mono_ms))
 
     def look(self) -> tuple[dict[str, Endpoints], Verdict]:
         """What every endpoint answers to one probe, and the lag; nothing is written. Takes one deadline at most."""
@@ -129,7 +122,7 @@ class Monitor:
         return self._endpoints(), judge(self._seen(), self._limits)
 
     def counts(self) -> dict[str, object]:
-        """Cycles, those that took longer than their pace, and for each endpoint the probes asked and answered."""
+        """Cycles, those whose successor began late, and for each endpoint the probes asked and answered."""
         probes = {
             f"{probed} {which}": [prober.asked, prober.answered]
             for probed, pair in self._probers.items()
@@ -142,6 +135,16 @@ class Monitor:
         for pair in self._probers.values():
             for prober in pair:
                 prober.stop()
+
+    def _note_pace(self, started_ms: int) -> None:
+        """From start to start, so that what the loop does between two ticks counts too."""
+        before_ms, self._started_ms = self._started_ms, started_ms
+        if before_ms is None:
+            return
+        self._took_ms, pace_ms = started_ms - before_ms, self._profile.probe_ms
+        if self._took_ms > pace_ms * OVERRUN:
+            self._overran += 1
+            log("cycle-overran", region=self._region, took_ms=self._took_ms, pace_ms=pace_ms)
 
     def _adopt(self) -> None:
         """What the loop before this one told people and saw in the last minutes; without the table, nothing yet."""

@@ -21,8 +21,8 @@ class Sighting:
     `lag_state` and `lag_why`: the verdict of `core.lag` on the readings; `lag_doubts`: those that should be known and
     are not; `lag_told`: the state that people were last told of; `lag_minutes`: the least and the most lag of each of
     the last minutes, as Unix minute, ms, ms; `lag_writer`: the region that writes, by the databases, and since when it
-    has, in Unix ms; `took_ms`: how long the monitor's cycle before this one took; `lag_readings`: what each source of
-    the lag was worth.
+    has, in Unix ms; `took_ms`: from the start of the monitor's cycle before this one to its own; `lag_readings`: what
+    each source of the lag was worth.
     """
 
     region: str

@@ -35,6 +35,22 @@ class Table:
 
 
 @dataclass
+class SlowTable(Table):
+    """A clock that runs on while the table answers a beat's read and write."""
+
+    clock: Clock = field(default_factory=Clock)
+    slow_ms: int = 0
+
+    def read(self):
+        self.clock.ms += self.slow_ms
+        return super().read()
+
+    def put_presence(self, presence):
+        self.clock.ms += self.slow_ms
+        super().put_presence(presence)
+
+
+@dataclass
 class Context:
     clock: Clock
     aws_request_id: str = "r"
@@ -104,6 +120,20 @@ def test_it_stays_while_the_newer_one_has_only_begun_or_is_of_another_kind():
         Presence("controller", "us-west-2", "new", 60_000, 9),
     ]
     assert run(table, clock)["ended"] == "time"
+
+
+@pytest.mark.parametrize(
+    ("slow_ms", "apart_ms"), [(40, {100}), (600, {100, 1200})], ids=["within the rest", "beyond it"]
+)
+def test_a_beat_comes_out_of_the_rest_and_what_overruns_is_not_made_up_for(slow_ms, apart_ms):
+    clock, began = Clock(), []
+
+    def tick():
+        began.append(clock.ms)
+        return 100
+
+    run(SlowTable(clock=clock, slow_ms=slow_ms), clock, tick)
+    assert {after - before for before, after in itertools.pairwise(began)} == apart_ms
 
 
 def test_a_table_that_does_not_answer_is_asked_again():

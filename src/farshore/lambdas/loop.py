@@ -48,6 +48,8 @@ def run(
 ) -> dict[str, object]:
     """Tick until the time is over or a newer loop has taken over; returns how it ended, for the log.
 
+    The beat comes out of a tick's rest. One that takes longer delays the next tick, and no tick is made up for.
+
     An error that nobody expected ends no loop, which would silence the region until the next schedule; it is raised
     when the loop is over, so that the invocation counts as failed and the alarm on failures rings.
     """
@@ -60,6 +62,7 @@ def run(
         now = clock.now()
         try:
             rest_ms = tick()
+            due_ms = clock.now().mono_ms + rest_ms
             ticks += 1
             if beaten_ms is None or now.mono_ms - beaten_ms >= BEAT_MS:
                 beat, beaten_ms = beat + 1, now.mono_ms
@@ -69,12 +72,12 @@ def run(
                     break
                 journal.put_presence(mine)
         except UnknownOutcomeError as error:
-            failures, rest_ms = failures + 1, RETRY_MS
+            failures, due_ms = failures + 1, clock.now().mono_ms + RETRY_MS
             log("tick-failed", kind=kind, region=region, process=process, error=str(error))
         except Exception as error:  # noqa: BLE001 - raised at the end
-            failures, unexpected, rest_ms = failures + 1, error, UNEXPECTED_MS
+            failures, unexpected, due_ms = failures + 1, error, clock.now().mono_ms + UNEXPECTED_MS
             log_unexpected(f"{kind} {region} {process}", error)
-        clock.sleep(rest_ms)
+        clock.sleep(max(0, due_ms - clock.now().mono_ms))
     if unexpected is not None:
         raise unexpected
     return {"ended": why, "ticks": ticks, "failures": failures}
