@@ -50,7 +50,7 @@ def test_the_inventory_is_what_the_program_deploys():
         ("VPC interface endpoints", 10 * 3 * 730 * 0.01),
         ("CloudWatch custom metrics", 2 * 3 * 0.30),
         ("CloudWatch PutMetricData", 4 * 3 * 43.8 * 0.01),
-        ("CloudWatch GetMetricData", 2 * 2 * 43.8 * 0.01),
+        ("CloudWatch GetMetricData", 2 * (1 + 5) * 43.8 * 0.01),
         ("Lambda compute", 4 * (1 + 5 / 60) * 2_628_000 * 0.25 * 0.0000166667),
         ("Authority table writes", (0.2 + 0.4 + 2.0) * 3 * 2.628 * 0.625),
         ("Authority table reads", (1.0 + 2.0) * 2.628 * 0.125),

@@ -21,6 +21,8 @@ NAMES = ("AuroraGlobalDBRPOLag", "AuroraGlobalDBReplicationLag")
 PERIOD_S = 60
 LOOK_BACK_S = 600
 EVERY_MS_MIN = 5000
+EAGER = 5
+"""How many times as often it asks while there is no value: always in the region that writes."""
 _MINUTE_MS = 60_000
 
 
@@ -31,7 +33,7 @@ def every_ms(profile: Profile) -> int:
 
 class LagMetricReader:
     """`metric` gives the newest answer at once, as old as it is by now; the RPO lag, or the replication lag if AWS has
-    that one alone. Asks every `every_ms`, and five times as often while there is nothing."""
+    that one alone. Asks every `every_ms`, and `EAGER` times as often while there is nothing."""
 
     def __init__(
         self, cloudwatch: Any, cluster: str, source_region: str, every_ms: int, clock: Clock
@@ -80,7 +82,7 @@ class LagMetricReader:
         while not self._stopped.is_set():
             survive("lag metric", self.ask)
             has_value = self._answer is not None and self._answer[1] is not None
-            self._stopped.wait((self._every_ms if has_value else self._every_ms / 5) / 1000)
+            self._stopped.wait((self._every_ms if has_value else self._every_ms / EAGER) / 1000)
 
     def ask(self) -> None:
         """One question; what cannot be answered leaves the last answer to grow old."""

@@ -254,8 +254,8 @@ def _watching(given: Assumptions, has: Inventory) -> Iterator[Line]:
     calls = 2 * pace(profile).metrics * SECONDS / 1e3
     note = f"controllers and monitors, profile {given.profile}"
     yield Line("CloudWatch PutMetricData", calls, rates.METRIC_CALLS, note)
-    asked = REGIONS * len(lag_metric.NAMES) * SECONDS / lag_metric.every_ms(profile)
-    note = "Aurora's two metrics of the lag, by monitors"
+    asked = (REGIONS - 1 + lag_metric.EAGER) * len(lag_metric.NAMES) * SECONDS / lag_metric.every_ms(profile)
+    note = f"Aurora's two metrics of the lag; {lag_metric.EAGER} times as often by the monitor beside the writer, where none is"
     yield Line("CloudWatch GetMetricData", asked, rates.METRICS_READ, note)
     yield Line("CloudWatch dashboards", has.dashboards, rates.DASHBOARD)
     yield Line("CloudWatch Logs", given.log_gb, rates.LOGS_IN, "database and function logs")
