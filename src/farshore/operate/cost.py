@@ -255,7 +255,9 @@ def _watching(given: Assumptions, has: Inventory) -> Iterator[Line]:
     note = f"controllers and monitors, profile {given.profile}"
     yield Line("CloudWatch PutMetricData", calls, rates.METRIC_CALLS, note)
     asked = (REGIONS - 1 + lag_metric.EAGER) * len(lag_metric.NAMES) * SECONDS / lag_metric.every_ms(profile)
-    note = f"Aurora's two metrics of the lag; {lag_metric.EAGER} times as often by the monitor beside the writer, where none is"
+    note = (
+        f"Aurora's two metrics of the lag; {lag_metric.EAGER} times as often beside the writer, where none is"
+    )
     yield Line("CloudWatch GetMetricData", asked, rates.METRICS_READ, note)
     yield Line("CloudWatch dashboards", has.dashboards, rates.DASHBOARD)
     yield Line("CloudWatch Logs", given.log_gb, rates.LOGS_IN, "database and function logs")
