@@ -19,6 +19,9 @@ def test_the_wait_outlasts_the_lease_on_a_slower_clock(profile):
         ({"unreachable_after_ms": 200}, "unreachable_after_ms = 200"),
         ({"stale_after_ms": 899}, "stale_after_ms = 899"),
         ({"stall_margin_ms": 0}, "stall_margin_ms = 0"),
+        ({"unreachable_after_ms": 45_001}, "unreachable_after_ms = 45001"),
+        ({"stale_after_ms": 45_001}, "stale_after_ms = 45001"),
+        ({"lease_ttl_ms": 44_706, "in_region_budget_ms": 60_000}, "lease_ttl_ms = 44706 .* takes 45001 ms"),
     ],
 )
 def test_unsafe_numbers_are_refused_by_name(changes, named):

@@ -131,10 +131,13 @@ def test_a_dead_server_is_no_reason_to_fetch_a_password(pair_of_servers, loop, b
     def renewed(refused):
         raise AssertionError("asked for a new password")
 
-    session = Session(login(pair_of_servers, port=black_hole), loop, renewed)
-    for _ in range(2):
-        with pytest.raises(DatabaseUnreachableError, match="no answer"):
-            session.row(ONE, (), 200)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        closed = listener.getsockname()[1]
+    for port, said in ((black_hole, "no answer"), (closed, "refused")):
+        session = Session(login(pair_of_servers, port=port), loop, renewed)
+        for _ in range(2):
+            with pytest.raises(DatabaseUnreachableError, match=said):
+                session.row(ONE, (), 200)
 
 
 def test_a_monitor_that_ends_leaves_no_connection_and_no_thread(pair_of_servers, loop):

@@ -17,6 +17,10 @@ SIGNATURE_LIFE_MS = 300_000
 LONGEST_MS = 1_000_000_000
 """Eleven days; servers take no timeout of any length."""
 
+WATCHED_MS = 45_000
+"""Longest silence that decides. A loop lives a minute and the next one watches anew: what takes longer to see than
+three quarters of that might never be seen."""
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:
@@ -78,6 +82,21 @@ class Profile:
                     f"{name} = {getattr(self, name)} is unsafe: {name} >= {why} = {least_ms} must hold; "
                     f"set {name} to {least_ms} or more."
                 )
+
+        for name, most_ms in self._watched():
+            if most_ms > WATCHED_MS:
+                raise UsageError(
+                    f"{name} = {getattr(self, name)} would keep a loss from ever being known: it takes {most_ms} ms to "
+                    f"see, and the functions watch anew each minute; {WATCHED_MS} or less must hold."
+                )
+
+    def _watched(self) -> tuple[tuple[str, int], ...]:
+        """Each setting that a loop must watch the end of, with how long that takes."""
+        return (
+            ("unreachable_after_ms", self.unreachable_after_ms),
+            ("stale_after_ms", self.stale_after_ms),
+            ("lease_ttl_ms", self.lease_wait_ms),
+        )
 
     def _least(self) -> tuple[tuple[str, int, str], ...]:
         """Each safe combination as (setting, its least value, that value's formula)."""

@@ -61,6 +61,19 @@ class LoopThread:
         self._loop.call_soon_threadsafe(work)
 
 
+def is_refusal(error: BaseException | None) -> bool:
+    """Whether a server took the password and did not connect; any other failure is no reason to ask for a newer one.
+
+    libpq gives no SQLSTATE of a failed connection, and its words are in the server's language.
+    https://www.postgresql.org/docs/current/libpq-status.html#LIBPQ-PQCONNECTIONUSEDPASSWORD
+    """
+    return (
+        isinstance(error, psycopg.OperationalError)
+        and error.pgconn is not None
+        and error.pgconn.used_password
+    )
+
+
 class Session:
     """`renewed` gives the login to try after the server refused one: secrets rotate while processes live."""
 
@@ -105,8 +118,8 @@ class Session:
             self._refused = False
         try:
             return await self._log_in(self._login)
-        except psycopg.OperationalError:
-            self._refused = True
+        except psycopg.OperationalError as error:
+            self._refused = is_refusal(error)
             raise
 
     async def _log_in(self, login: Login) -> psycopg.AsyncConnection[tuple[Any, ...]]:
