@@ -1,6 +1,6 @@
 """Samples that the monitors miss while one database endpoint is a black hole.
 
-    python benchmarks/black_hole.py [--minutes 10]
+    python -m benchmarks.black_hole [--minutes 10]
 
 Boots a lab of profile fast and freezes the standby region's reader: its connections hang, nothing is refused. From the
 observations in the authority table: how many each monitor wrote of those that were due at the profile's pace, how long
@@ -81,7 +81,7 @@ def _serves(process: psutil.Process, lab: str, instance: str) -> bool:
     return "-D" in words and f"/{lab}/" in words[-1] and words[-1].endswith(f"/{instance}/data")
 
 
-def _watch(info: LabInfo, lab: str, seconds: float) -> None:
+def journal_of(info: LabInfo, lab: str) -> DynamoJournal:
     names, env = Names(lab), info.env["outside"]
     dynamodb = boto3.client(
         "dynamodb",
@@ -90,7 +90,11 @@ def _watch(info: LabInfo, lab: str, seconds: float) -> None:
         aws_access_key_id=env["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=env["AWS_SECRET_ACCESS_KEY"],
     )
-    journal = DynamoJournal(dynamodb, names.authority_table, names.global_cluster)
+    return DynamoJournal(dynamodb, names.authority_table, names.global_cluster)
+
+
+def _watch(info: LabInfo, lab: str, seconds: float) -> None:
+    journal = journal_of(info, lab)
     written = {region: Written() for region in info.regions}
     silences: dict[str, int] = {}
     began = time.monotonic()
