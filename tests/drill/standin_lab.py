@@ -173,6 +173,9 @@ class StandIn:
                 return self.lose(region)
             case ["lab", "fault", "heal", *_]:
                 return self.heal()
+            case ["lab", "fault", "harm" | "mend", *_]:
+                hit = int("toothless second" not in WRONG)
+                return {"ended_monotonic_ns": time.monotonic_ns(), "bit": {"servers": hit, "functions": hit}}
             case ["switchover", "--to", region, "--json"]:
                 return self.move("switchover", region)
             case ["failback", "--json"]:

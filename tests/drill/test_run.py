@@ -141,6 +141,16 @@ def test_a_fault_that_does_not_bite_is_unknown(standin, tmp_path):
     assert "fault_did_not_bite" in kinds(report)
 
 
+def test_a_second_failure_that_hits_nothing_is_unknown(standin, tmp_path):
+    standin("toothless second")
+    exit_code, report = drill(tmp_path, "second-failure")
+    assert (exit_code, report["verdict"], kinds(report)) == (3, "unknown", {"fault_did_not_bite"})
+    assert [finding["detail"].rpartition(" hit ")[2] for finding in report["findings"]] == [
+        "0 servers",
+        "0 functions",
+    ]
+
+
 def test_no_failover_is_unknown(standin, tmp_path):
     standin("no failover", recover_s=1)
     exit_code, report = drill(tmp_path)

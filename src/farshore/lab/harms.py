@@ -1,8 +1,8 @@
 """What can be done to a running lab on purpose, beyond losing a region: each harm with its mending.
 
 Harms are real: signals to real processes, links that hold packets, a disk whose kernel says that it is full. `do`
-and `undo` return how much of what was hit; a harm that shows only while it lasts is counted by `undo`. Nothing but
-zeros means that nothing was hit.
+and `undo` return how much of what was hit; a harm that shows only while it lasts is counted by `undo`. A zero means
+that what it counts was not hit.
 """
 
 import contextlib
@@ -257,7 +257,10 @@ class Harms:
         return self._remember(kind, region, thaw, {"functions": stopped})
 
     def delay_functions(self, region: str) -> Counts:
-        """Those that run end, and the schedule's next events come late: when this is undone."""
+        """Those that run end, and the schedule's next events come late: when this is undone.
+
+        Of a schedule of a minute none need have fallen into the seconds between; to have held none is no miss.
+        """
         lab = self._lab
         lab.cloud.schedules.hold(region)
         killed = lab.cloud.lambdas.pools.kill(lambda function: function.region == region)
@@ -265,7 +268,7 @@ class Harms:
         def come() -> Counts:
             late = lab.cloud.schedules.let_go(region)
             setup.start_functions(lab.names, _client, (region,))
-            return {"events late": late}
+            return {"events late": late} if late else {}
 
         return self._remember("late-functions", region, come, {"functions": killed})
 

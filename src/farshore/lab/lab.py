@@ -287,7 +287,8 @@ class Lab:
         return {"fault": what, "places": [a, b], "at_unix_ns": time.time_ns()}
 
     def _harm(self, what: str, kinds: str, where: str) -> control.Order:
-        """`at` is read before a harm, which may take effect at once, and after a mending; `begun` before both."""
+        """`at` is read before a harm, which may take effect at once, and after a mending; `begun` before both,
+        `ended` after both."""
         at_unix_ns, begun_ns = time.time_ns(), time.monotonic_ns()
         at_monotonic_ns = begun_ns
         hit: Counter[str] = Counter()
@@ -299,6 +300,7 @@ class Lab:
             "at_unix_ns": at_unix_ns,
             "at_monotonic_ns": at_monotonic_ns,
             "begun_monotonic_ns": begun_ns,
+            "ended_monotonic_ns": time.monotonic_ns(),
         }
         return {"fault": what, "kinds": kinds, "region": where, **times, "bit": dict(hit)}
 
