@@ -175,6 +175,13 @@ def test_a_list_that_names_what_is_not_lost_is_invalid(standin, tmp_path):
     assert "orphan_present" in kinds(report)
 
 
+def test_what_only_the_old_volume_shows_must_be_named_too(standin, tmp_path):
+    standin("leaves out what nobody was told of")
+    exit_code, report = drill(tmp_path)
+    assert (exit_code, report["verdict"]) == (1, "invalid")
+    assert kinds(report) == {"orphan_not_listed", "never_attempted"}
+
+
 def test_a_switchover_there_and_back_loses_nothing(standin, tmp_path):
     exit_code, report = drill(tmp_path, "switchover")
     assert (exit_code, report["verdict"], report["findings"]) == (0, "valid", [])

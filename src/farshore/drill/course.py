@@ -196,10 +196,15 @@ class Course(Ground):
         self._until_all_have_acks()
 
     def name_orphans(self) -> None:
-        """Ask the product what was lost; OrphanListError or CommandError without an answer."""
+        """Ask the product what was lost, and read the old volume; OrphanListError or CommandError without an answer."""
         self._orphans = self._progress.during(self._list_orphans, lambda: "the product reads the old volume")
         named = len(self._orphans.orphans)
         self._progress.say(f"the product names {named} orphans, from {self._orphans.source}")
+        self._old_volume = self._progress.during(self._read_old_volume, lambda: "the drill reads it too")
+        if self._old_volume is not None:
+            self._progress.say(
+                f"the drill finds {len(self._old_volume.keys)} writes on a copy of that volume"
+            )
 
     def unresolved_orphans(self) -> int:
         """How many of the named transactions the survivor still lacks, or has otherwise."""
