@@ -37,6 +37,14 @@ FULL_DEVICE = Path("/dev/full")
 _FLAP_S = 0.7
 _SLOW_MS = 250
 _MISFORTUNES_EVERY = 5
+RECOVERY_CALLS = (
+    "dynamodb:Query",
+    "dynamodb:PutItem",
+    "rds:DescribeGlobalClusters",
+    "rds:FailoverGlobalCluster",
+    "monitoring:PutMetricData",
+)
+"""What a region asks of AWS while it takes over."""
 _WAL_SEGMENT_BYTES = 16 * 2**20
 _DISK_S = 10.0
 
@@ -222,17 +230,21 @@ class Harms:
         )
 
     def spoil_api(self, region: str) -> Counts:
-        """Every so many calls, to whatever service, from wherever: throttled, failed, or lost on one of its ways."""
+        """The first call of each operation and every so many after it: throttled, failed, or lost on its way."""
         kinds = (Kind.THROTTLE, Kind.ERROR, Kind.REPLY_LOST, Kind.REQUEST_LOST)
-        return self._misfortune("api-errors", region, Mishap("*", "*", kinds, None, every=_MISFORTUNES_EVERY))
+        mishap = Mishap("*", "*", kinds, None, every=_MISFORTUNES_EVERY)
+        return self._misfortune("api-errors", region, mishap, RECOVERY_CALLS)
 
-    def _misfortune(self, kind: str, region: str, mishap: Mishap) -> Counts:
+    def _misfortune(self, kind: str, region: str, mishap: Mishap, wanted: Iterable[str] = ()) -> Counts:
+        """Those wanted are counted one by one, the others together."""
         calls = self._lab.cloud.calls
         calls.arrange(mishap)
 
         def end() -> Counts:
             calls.end(mishap)
-            return {"calls": mishap.befallen.total()}
+            hit = Counter(mishap.befallen)
+            counted = {operation: hit.pop(operation, 0) for operation in wanted}
+            return {**counted, "other calls" if counted else "calls": hit.total()}
 
         return self._remember(kind, region, end, {})
 
@@ -382,7 +394,7 @@ KINDS: Mapping[str, Harm] = {
         f"every call to DynamoDB takes {_SLOW_MS} ms more", Harms.slow_table, _mending("slow-table")
     ),
     "api-errors": Harm(
-        f"every {_MISFORTUNES_EVERY}th AWS call is throttled, fails or is lost",
+        f"of each AWS operation the first call and each {_MISFORTUNES_EVERY}th after it is throttled, fails or is lost",
         Harms.spoil_api,
         _mending("api-errors"),
     ),
