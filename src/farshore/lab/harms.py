@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from psycopg import sql
 
 from farshore.core.errors import RefusedError, UsageError
 from farshore.lab import setup
@@ -47,6 +46,7 @@ RECOVERY_CALLS = (
 """What a region asks of AWS while it takes over."""
 _WAL_SEGMENT_BYTES = 16 * 2**20
 _DISK_S = 10.0
+_ROTATION_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,16 +299,14 @@ class Harms:
     # Credentials
 
     def rotate(self, region: str) -> Counts:
-        """The functions' login gets another password and its secret a new version; open sessions are ended."""
-        names, manager = self._lab.names, _client("secretsmanager", region)
-        secret = json.loads(manager.get_secret_value(SecretId=names.controller_secret)["SecretString"])
-        user, secret["password"] = sql.Identifier(secret["username"]), setup.password()
+        """The stack's own function rotates the functions' login; open sessions end, so that the new one must serve."""
+        manager, secret = _client("secretsmanager", region), self._lab.names.controller_secret
+        version = manager.rotate_secret(SecretId=secret)["VersionId"]
+        rotated = _await_current(manager, secret, version)
+        user = json.loads(manager.get_secret_value(SecretId=secret)["SecretString"])["username"]
         with self._leader(region).connect() as connection:
-            changed = sql.SQL("alter role {} password {}").format(user, sql.Literal(secret["password"]))
-            connection.execute(changed)
-            manager.put_secret_value(SecretId=names.controller_secret, SecretString=json.dumps(secret))
-            ended = connection.execute(_END_SESSIONS, (secret["username"],)).fetchall()
-        return {"logins": 1, "sessions": len(ended)}
+            ended = connection.execute(_END_SESSIONS, (user,)).fetchall()
+        return {"logins": int(rotated), "sessions": len(ended)}
 
     # What they rest on
 
@@ -416,7 +414,7 @@ KINDS: Mapping[str, Harm] = {
         Harms.throttle_functions,
         _mending("throttled-functions"),
     ),
-    "rotated-login": Harm("the functions' database login is rotated", Harms.rotate),
+    "rotated-login": Harm("Secrets Manager rotates the functions' database login", Harms.rotate),
 }
 
 
@@ -451,6 +449,17 @@ def _await_refusals(log: Path, since: int) -> int:
         if refused or time.monotonic() > give_up:
             return refused
         time.sleep(0.02)
+
+
+def _await_current(manager: Any, secret: str, version: str) -> bool:
+    """Whether a rotation's four steps came to their end: its version is the current one."""
+    give_up = time.monotonic() + _ROTATION_S
+    while time.monotonic() < give_up:
+        stages = manager.describe_secret(SecretId=secret)["VersionIdsToStages"]
+        if "AWSCURRENT" in stages.get(version, ()):
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def _client(service: str, region: str) -> Any:
