@@ -99,7 +99,6 @@ def _journal(version: int, at_s: float, epoch: int, source: str, target: str) ->
 def failed_back(plan) -> Sample:
     """A lost region returns, and the writer with it; two clients began anew there, and one request was refused."""
     sample = drill(plan)
-    sample.old_volume = None
     sample.terms = replace(sample.terms, clients=10, faults_due=2, refusals_due=1)
     sample.requests = [REFUSED]
     end = max(getattr(event, "t", 0) for events in sample.events.values() for event in events) + MS

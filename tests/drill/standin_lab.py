@@ -30,6 +30,7 @@ from two_servers import (
 )
 
 TABLE, COLUMN = os.environ.get("STANDIN_KEY", "ledger.transfer id").split()
+_ONE_MORE = "INSERT INTO ledger.transfer (id, source, target, amount, client) VALUES (gen_random_uuid(), 1, 2, 1, 'x')"
 HELD = f"SELECT {COLUMN} FROM {TABLE}"
 
 
@@ -161,18 +162,31 @@ class StandIn:
             ]
         answer = {"epoch": 2, "lost_region": HOME, "source": "rds:standin", "complete": True}
         ORPHANS.write_text(json.dumps({**answer, "orphans": orphans}))
+        if "leaves out what nobody was told of" in WRONG:
+            with self.servers.home.admin() as connection:
+                connection.execute("SELECT farshore.set_enforcing(false)")
+                connection.execute(_ONE_MORE)
         self.account = "open"
         return {"at_monotonic_ns": at_monotonic_ns}
+
+    def befall(self, what: str, region: str) -> dict:
+        match what:
+            case "region-loss":
+                return self.lose(region)
+            case "heal":
+                return self.heal()
+        hit = int("toothless second" not in WRONG)
+        return {"ended_monotonic_ns": time.monotonic_ns(), "bit": {"servers": hit, "functions": hit}}
 
     def obey(self, order: list) -> dict:
         match order:
             case ["resident", region, pid]:
                 self.residents.append((region, pid))
                 return {}
-            case ["lab", "fault", "region-loss", region, *_]:
-                return self.lose(region)
-            case ["lab", "fault", "heal", *_]:
-                return self.heal()
+            case ["lab", "fault", what, region, *_]:
+                return self.befall(what, region)
+            case ["lab", "volume", region, *_]:
+                return {"endpoint": NAMES[region]}
             case ["switchover", "--to", region, "--json"]:
                 return self.move("switchover", region)
             case ["failback", "--json"]:

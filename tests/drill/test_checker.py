@@ -372,6 +372,10 @@ def no_orphan_list(sample: Sample) -> None:
     sample.orphans = None
 
 
+def no_old_volume(sample: Sample) -> None:
+    sample.old_volume = None
+
+
 def incomplete_orphan_list(sample: Sample) -> None:
     list_orphans(sample, drop=lost_key(sample), complete=False)
 
@@ -395,6 +399,7 @@ DOUBTFUL: list[tuple[Callable[[Sample], None], Doubt]] = [
     (no_outage_at_all, Doubt.NO_OUTAGE),
     (nothing_confirmed, Doubt.NOTHING_CONFIRMED),
     (no_orphan_list, Doubt.ORPHANS_MISSING),
+    (no_old_volume, Doubt.OLD_VOLUME_MISSING),
     (incomplete_orphan_list, Doubt.ORPHANS_INCOMPLETE),
 ]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from ledger_kit import APP_USER, access
-from sample import SMALL_REPORT, WEST, Sample, drill, report_data
+from sample import HOME, SMALL_REPORT, WEST, Sample, drill, report_data
 from typer.testing import CliRunner
 
 from farshore.cli.app import app
@@ -247,7 +247,7 @@ def own_sample() -> Sample:
         for client, events in sample.events.items()
     }
     sample.survivor = Holdings(WEST, sample.survivor.keys)
-    sample.old_volume, sample.workload = None, "desk.sql"
+    sample.old_volume, sample.workload = Holdings(HOME, sample.old_volume.keys), "desk.sql"
     return sample
 
 

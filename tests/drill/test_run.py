@@ -141,6 +141,16 @@ def test_a_fault_that_does_not_bite_is_unknown(standin, tmp_path):
     assert "fault_did_not_bite" in kinds(report)
 
 
+def test_a_second_failure_that_hits_nothing_is_unknown(standin, tmp_path):
+    standin("toothless second")
+    exit_code, report = drill(tmp_path, "second-failure")
+    assert (exit_code, report["verdict"], kinds(report)) == (3, "unknown", {"fault_did_not_bite"})
+    assert [finding["detail"].rpartition(" hit ")[2] for finding in report["findings"]] == [
+        "0 servers",
+        "0 functions",
+    ]
+
+
 def test_no_failover_is_unknown(standin, tmp_path):
     standin("no failover", recover_s=1)
     exit_code, report = drill(tmp_path)
@@ -163,6 +173,13 @@ def test_a_list_that_names_what_is_not_lost_is_invalid(standin, tmp_path):
     exit_code, report = drill(tmp_path)
     assert (exit_code, report["verdict"]) == (1, "invalid")
     assert "orphan_present" in kinds(report)
+
+
+def test_what_only_the_old_volume_shows_must_be_named_too(standin, tmp_path):
+    standin("leaves out what nobody was told of")
+    exit_code, report = drill(tmp_path)
+    assert (exit_code, report["verdict"]) == (1, "invalid")
+    assert kinds(report) == {"orphan_not_listed", "never_attempted"}
 
 
 def test_a_switchover_there_and_back_loses_nothing(standin, tmp_path):

@@ -11,7 +11,7 @@ from farshore.drill.events import Invoke, Meta, Return, dump_line, parse_line
 from farshore.drill.measures import outages
 from farshore.drill.operations import fold
 from farshore.drill.promises import checks, held, judged
-from farshore.drill.terms import Fault
+from farshore.drill.terms import Fault, Further
 
 
 def quiet(**fault: object) -> Sample:
@@ -107,6 +107,27 @@ def test_a_loss_where_nothing_moved_has_no_excuse_in_a_drill_that_allows_others(
 
 def test_a_harm_that_counted_nothing_did_not_bite():
     assert judged_kinds(quiet(bit={"calls": 0})) == {"fault_did_not_bite"}
+
+
+def test_a_harm_that_hit_nothing_did_not_bite_whatever_the_others_hit():
+    """Frozen servers, and no function: the controller was never frozen."""
+    assert judged_kinds(quiet(bit={"servers": 2, "functions": 0})) == {"fault_did_not_bite"}
+
+
+@pytest.mark.parametrize(
+    ("hit", "late_s", "wanted"),
+    [
+        ({"servers": 1, "functions": 2}, 0.5, set()),
+        ({"servers": 0, "functions": 0}, 0.5, {"fault_did_not_bite"}),
+        ({"servers": 1, "functions": 0}, 0.5, {"fault_did_not_bite"}),
+        ({"servers": 1, "functions": 2}, 2.0, {"fault_did_not_bite"}),
+    ],
+)
+def test_a_second_failure_must_hit_what_it_names_before_the_first_is_over(hit, late_s, wanted):
+    sample = drill(SMALL)
+    second = Further("crashed writer,frozen functions", WEST, sample.fault.at + round(late_s * SECOND), hit)
+    sample.fault = replace(sample.fault, further=(second,))
+    assert judged_kinds(sample) == wanted
 
 
 def test_a_writer_that_must_be_silent_and_is_not_did_not_freeze():

@@ -6,7 +6,9 @@ from types import SimpleNamespace
 import pytest
 
 from farshore.lab.cloud.mishaps import Calls, Kind, Mishap
+from farshore.lab.cloud.services import SERVICES
 from farshore.lab.cloud.wire import Answer, Silence
+from farshore.lab.harms import RECOVERY_CALLS
 
 HOME, WEST = "us-east-1", "us-west-2"
 
@@ -31,13 +33,21 @@ def ask(calls, one=None, view=HOME):
     return "ok" if answer.body == b"done" else "failed"
 
 
-def test_every_nth_call_of_any_service_meets_each_kind_in_turn(calls):
-    kinds = (Kind.REPLY_LOST, Kind.REQUEST_LOST)
-    mishap = Mishap("*", "*", kinds, None, every=3)
+def test_each_operations_first_call_from_a_view_and_every_nth_after_it_meet_each_kind_in_turn(calls):
+    mishap = Mishap("*", "*", (Kind.ERROR, Kind.REQUEST_LOST), None, every=3)
     calls.arrange(mishap)
-    seen = [ask(calls, call("rds", "DescribeGlobalClusters") if n % 2 else call()) for n in range(9)]
-    assert seen == ["ok", "ok", "silent"] * 3
-    assert mishap.befallen.total() == 3
+    assert [ask(calls) for _ in range(6)] == ["failed", "ok", "ok", "silent", "ok", "ok"]
+    move = call("rds", "FailoverGlobalCluster")
+    assert [ask(calls, move), ask(calls, move)] == ["failed", "ok"]
+    assert [ask(calls, move, view=WEST), ask(calls, move, view=WEST)] == ["silent", "ok"]
+    assert mishap.befallen == {"dynamodb:GetItem": 2, "rds:FailoverGlobalCluster": 2}
+
+
+def test_what_a_recovery_asks_for_is_spelt_as_the_lab_spells_it():
+    """Another spelling would be counted as never spoiled."""
+    for name in RECOVERY_CALLS:
+        service, _, operation = name.partition(":")
+        assert operation in SERVICES[service].operations
 
 
 def test_only_the_service_and_the_view_that_are_meant(calls):

@@ -18,6 +18,11 @@ def handler(event, _context):
     print(step, stages)
     assert "AWSPENDING" in stages[version]
     if step == "createSecret":
+        try:
+            manager.get_secret_value(SecretId=secret, VersionId=version, VersionStage="AWSPENDING")
+            raise ValueError("a version without a value has one")
+        except manager.exceptions.ResourceNotFoundException:
+            pass
         manager.put_secret_value(SecretId=secret, ClientRequestToken=version, SecretString="new",
                                  VersionStages=["AWSPENDING"])
     if step == "testSecret":

@@ -505,8 +505,8 @@ MUTANTS = (
         "P3",
         "rewind before saving: rebuild the old region without keeping its volume",
         "src/farshore/lab/postgres/changes.py",
-        "            volume.copy(leader.data, path)\n            self.on_saved",
-        "            self.on_saved",
+        "            volume.copy(leader.data, path)\n            self.saved[",
+        "            self.saved[",
         "tests/lab/test_postgres_fleet.py",
     ),
     Mutant(

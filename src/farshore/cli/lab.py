@@ -310,6 +310,16 @@ def mend(kinds: str, region: str, *, lab: Which = None, as_json: Json = False) -
 
 
 @app.command()
+def volume(region: str, *, lab: Which = None, as_json: Json = False) -> None:
+    """Open a copy of what was saved of a lost region's volume, and name its endpoint; `orphans` opens its own."""
+    with reported():
+        from farshore.lab import control, directory
+
+        found = control.ask(directory.find(lab), {"order": "volume", "region": region})
+        show(found, as_json=as_json, words=lambda opened: f"{opened['saved']}: {opened['endpoint']}")
+
+
+@app.command()
 def calls(
     *,
     since_unix_ms: Annotated[int, typer.Option(help="Only calls made since then.")] = 0,

@@ -52,7 +52,7 @@ class Evidence:
 
     `workload` says what the clients wrote, `survivor` is what the final writer holds of it, read after they
     stopped. `orphans` is the product's list, made while the survivor was in the state given here. `old_volume` is
-    the lost region's own ledger, read from its saved volume, when it could be had. `requests` are those that the
+    what the lost region held of it, read from its saved volume, when it could be had. `requests` are those that the
     product had to refuse.
     """
 
@@ -60,7 +60,7 @@ class Evidence:
     survivor: Survivor | None
     faults: Sequence[Fault]
     orphans: OrphanList | None = None
-    old_volume: Ledger | None = None
+    old_volume: Survivor | None = None
     requests: Sequence[Request] = ()
     terms: Terms = field(default_factory=Terms)
     workload: str = LEDGER

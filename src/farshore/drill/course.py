@@ -10,14 +10,14 @@ from typing import Any
 
 from farshore.drill import asking
 from farshore.drill.events import Kind
-from farshore.drill.faults import Deed, harm, ordered, region_loss, together
+from farshore.drill.faults import Deed, harm, ordered, region_loss
 from farshore.drill.findings import Verdict
 from farshore.drill.ground import Ground
 from farshore.drill.lag import LagSampler
 from farshore.drill.ledger import OrphanListError
 from farshore.drill.product import CommandError, Follower
 from farshore.drill.scenario import KINDS, Crew, crews_in
-from farshore.drill.terms import Effect, Fault, OutageClass
+from farshore.drill.terms import Effect, Fault, Further, OutageClass
 
 _NEWCOMERS = 3  # the clients that a region begins with are numbered below
 _FRESH_S = 1.0  # much less than a client holds one for, so that it is still open when the fault is done
@@ -145,11 +145,13 @@ class Course(Ground):
         self._deeds[-1] = replace(deed, mending=("mend", ",".join(left), deed.region))
 
     def also(self, kinds: str, region: str) -> None:
-        """Harms that belong to the fault done last, and count as its doing."""
+        """Harms within the failover that the fault done last began."""
         done = self._while_watching(lambda: ordered(self.lab, ("harm", kinds, region)))
-        fault = self._faults[-1]
-        self._faults[-1] = replace(fault, bit=together(fault.bit, done.get("bit")))
-        self._progress.say(f"{kinds} in {region} as well", style="bold red")
+        fault, bit = self._faults[-1], done.get("bit") or {}
+        harm = Further(kinds.replace("-", " "), region, at=done["ended_monotonic_ns"], bit=bit)
+        self._faults[-1] = replace(fault, further=(*fault.further, harm))
+        hit = ", ".join(f"{count} {what}" for what, count in bit.items())
+        self._progress.say(f"{kinds} in {region} as well: {hit}", style="bold red", at=harm.at / 1e9)
 
     def heal_also(self, kinds: str, region: str) -> None:
         self._while_watching(lambda: ordered(self.lab, ("mend", kinds, region)))
@@ -194,10 +196,15 @@ class Course(Ground):
         self._until_all_have_acks()
 
     def name_orphans(self) -> None:
-        """Ask the product what was lost; OrphanListError or CommandError without an answer."""
+        """Ask the product what was lost, and read the old volume; OrphanListError or CommandError without an answer."""
         self._orphans = self._progress.during(self._list_orphans, lambda: "the product reads the old volume")
         named = len(self._orphans.orphans)
         self._progress.say(f"the product names {named} orphans, from {self._orphans.source}")
+        self._old_volume = self._progress.during(self._read_old_volume, lambda: "the drill reads it too")
+        if self._old_volume is not None:
+            self._progress.say(
+                f"the drill finds {len(self._old_volume.keys)} writes on a copy of that volume"
+            )
 
     def unresolved_orphans(self) -> int:
         """How many of the named transactions the survivor still lacks, or has otherwise."""

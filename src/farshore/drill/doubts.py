@@ -113,10 +113,7 @@ def _kinds(operations: Operations) -> list[Kind]:
 
 
 def _bite(operations: Operations, acks: Sequence[Ack], fault: Fault, terms: Terms) -> list[Finding]:
-    doubts = []
-    if fault.bit is not None and not any(fault.bit.values()):
-        detail = f"{fault.kind} of {fault.hit or fault.region} hit nothing"
-        doubts.append(Finding(Doubt.FAULT_DID_NOT_BITE, detail))
+    doubts = _hit_nothing(fault) + _after_the_failover(acks, fault)
     if fault.planned and not any(_confirmed_elsewhere(ack, fault) for ack in acks):
         detail = f"after the {fault.kind} no other region than {fault.region} confirmed anything"
         doubts.append(Finding(Doubt.FAULT_DID_NOT_BITE, detail))
@@ -138,6 +135,33 @@ def _bite(operations: Operations, acks: Sequence[Ack], fault: Fault, terms: Term
         detail = f"clients in {fault.dead_region} went on while it was lost: {', '.join(sorted(residents))}"
         doubts.append(Finding(Doubt.FAULT_DID_NOT_BITE, detail))
     return doubts + _crossed(acks, fault, terms) + _paused(acks, fault, terms)
+
+
+def _hit_nothing(fault: Fault) -> list[Finding]:
+    """Each count of each harm must show something: what one of them hit says nothing of the others."""
+    counted = [(fault.kind, fault.hit or fault.region, fault.bit)]
+    counted += [(harm.kind, harm.region, harm.bit) for harm in fault.further]
+    return [
+        Finding(Doubt.FAULT_DID_NOT_BITE, f"{kind} of {region} hit 0 {what}")
+        for kind, region, bit in counted
+        for what, count in (bit or {}).items()
+        if not count
+    ]
+
+
+def _after_the_failover(acks: Sequence[Ack], fault: Fault) -> list[Finding]:
+    """A further harm that another region's first write preceded did not fall within the failover."""
+    served = [ack.returned for ack in acks if ack.region != fault.region and ack.invoked > fault.at]
+    first = min(served, default=None)
+    return [
+        Finding(
+            Doubt.FAULT_DID_NOT_BITE,
+            f"{harm.kind} of {harm.region} came {(harm.at - first) / 1e6:.0f} ms after another region's first write: "
+            "the failover was over",
+        )
+        for harm in fault.further
+        if first is not None and first <= harm.at
+    ]
 
 
 def _crossed(acks: Sequence[Ack], fault: Fault, terms: Terms) -> list[Finding]:

@@ -58,6 +58,7 @@ class Doubt(StrEnum):
     ZOMBIE_NOT_MET = "zombie_not_met"
     ORPHANS_MISSING = "orphans_missing"
     ORPHANS_INCOMPLETE = "orphans_incomplete"
+    OLD_VOLUME_MISSING = "old_volume_missing"
     REFUSAL_MISSING = "refusal_missing"
     REFUSED_OTHERWISE = "refused_otherwise"
     UNPROVEN = "unproven"

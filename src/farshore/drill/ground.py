@@ -60,6 +60,7 @@ class Ground:
         self._requests: list[Request] = []
         self._survivor: Survivor | None = None
         self._orphans: OrphanList | None = None
+        self._old_volume: Survivor | None = None
         self._ended_at: int | None = None
 
     def _boot(self) -> None:
@@ -130,15 +131,17 @@ class Ground:
                     return region
         return self._writer
 
-    def _read(self, region: str) -> Survivor | None:
+    def _read(self, region: str, endpoint: str | None = None) -> Survivor | None:
+        """What a region's writer endpoint leads to, or another one there."""
+        host = endpoint or self.lab.endpoints[region]["writer"]
         deadline = time.monotonic() + _READ_S
         while True:
             try:
-                with self.lab.connect(region) as connection:
+                with self.lab.connect_to(host) as connection:
                     return self._workload.read(connection, region)
             except (psycopg.Error, OSError) as error:
                 if time.monotonic() > deadline:
-                    self._say_wrong(f"the database of {region} cannot be read: {error}")
+                    self._say_wrong(f"{host} cannot be read: {error}")
                     return None
                 time.sleep(_POLL_S)
 
@@ -149,6 +152,7 @@ class Ground:
                 survivor=self._survivor,
                 faults=self._faults,
                 orphans=self._orphans,
+                old_volume=self._old_volume,
                 requests=self._requests,
                 terms=replace(
                     self._scenario.terms,
@@ -172,6 +176,12 @@ class Ground:
                 if listed.complete or time.monotonic() > deadline:
                     return listed
             time.sleep(_POLL_S)
+
+    def _read_old_volume(self) -> Survivor | None:
+        """What the lost region had saved, from a copy of the drill's own: the product finds and opens another."""
+        region = next(fault.region for fault in self._faults if fault.may_lose)
+        opened = self.lab.run("lab", "volume", region, "--lab", self.lab.name, "--json")
+        return self._read(region, opened["endpoint"])
 
     def _report(self, judgement: Judgement) -> Verdict:
         found = outcome.Found(

@@ -18,7 +18,7 @@ def judge_orphans(
     *,
     survivor: Survivor,
     listed: OrphanList | None,
-    old_volume: Ledger | None,
+    old_volume: Survivor | None,
     terms: Terms,
 ) -> list[Finding]:
     """Each lost transfer must be named, and each named one must be lost."""
@@ -30,6 +30,9 @@ def judge_orphans(
         if terms.orphans_due:
             findings.append(Finding(Doubt.ORPHANS_MISSING, "the product gave no list of orphans"))
         return findings
+    if old_volume is None and terms.orphans_due:
+        detail = "the lost region's saved volume was not read: nothing shows what else was lost with it"
+        findings.append(Finding(Doubt.OLD_VOLUME_MISSING, detail))
     findings += _names_wrongly(operations, present, listed, old_volume)
     findings += _leaves_out(losses, present, listed, old_volume)
     if not listed.complete:
@@ -38,14 +41,14 @@ def judge_orphans(
 
 
 def _names_wrongly(
-    operations: Operations, present: Collection[str], listed: OrphanList, old_volume: Ledger | None
+    operations: Operations, present: Collection[str], listed: OrphanList, old_volume: Survivor | None
 ) -> list[Finding]:
     findings = []
     counts = Counter(orphan.key for orphan in listed.orphans)
     for key, count in counts.items():
         if count > 1:
             findings.append(Finding(Violation.ORPHAN_LISTED_TWICE, f"named {count} times", key))
-    on_old_volume = None if old_volume is None else {transfer.key for transfer in old_volume.transfers}
+    on_old_volume = None if old_volume is None else set(old_volume.keys)
     for orphan in listed.orphans:
         operation = operations.by_key.get(orphan.key)
         if operation is None:
@@ -69,7 +72,7 @@ def _names_wrongly(
 
 
 def _leaves_out(
-    losses: Losses, present: Collection[str], listed: OrphanList, old_volume: Ledger | None
+    losses: Losses, present: Collection[str], listed: OrphanList, old_volume: Survivor | None
 ) -> list[Finding]:
     """What is lost and not named. A list that admits to be incomplete is a doubt already, and no lie."""
     if not listed.complete:
@@ -77,34 +80,37 @@ def _leaves_out(
     named = {orphan.key for orphan in listed.orphans}
     lost = {ack.op: "acknowledged, lost, and not named" for ack in (*losses.lost, *losses.late_bare_lost)}
     if old_volume is not None:
-        for transfer in old_volume.transfers:
-            if transfer.key not in present:
-                lost.setdefault(transfer.key, "only on the lost region's volume, and not named")
+        for key in old_volume.keys:
+            if key not in present:
+                lost.setdefault(key, "only on the lost region's volume, and not named")
     return [
         Finding(Violation.ORPHAN_NOT_LISTED, detail, key) for key, detail in lost.items() if key not in named
     ]
 
 
 def _old_volume(
-    operations: Operations, losses: Losses, present: Collection[str], old_volume: Ledger
+    operations: Operations, losses: Losses, present: Collection[str], old_volume: Survivor
 ) -> list[Finding]:
     findings = []
-    held = {transfer.key for transfer in old_volume.transfers}
+    held = set(old_volume.keys)
+    content = {}
+    if isinstance(old_volume, Ledger):
+        content = {row.key: (row.source, row.target, row.amount) for row in old_volume.transfers}
     for ack in (*losses.lost, *losses.late_bare_lost):
         if ack.op not in held:
             detail = f"acknowledged by {ack.region}, on neither the survivor nor the lost region's volume"
             findings.append(Finding(Violation.ACKED_NOWHERE, detail, ack.op))
-    for transfer in old_volume.transfers:
-        operation = operations.by_key.get(transfer.key)
-        if transfer.key in present:
+    for key in old_volume.keys:
+        operation = operations.by_key.get(key)
+        if key in present:
             continue
         if operation is None:
-            detail = "the lost region's volume holds a transfer nobody attempted"
-            findings.append(Finding(Violation.NEVER_ATTEMPTED, detail, transfer.key))
-        elif operation.content != (transfer.source, transfer.target, transfer.amount):
+            detail = "the lost region's volume holds a write nobody attempted"
+            findings.append(Finding(Violation.NEVER_ATTEMPTED, detail, key))
+        elif key in content and operation.content != content[key]:
             detail = "the lost region's volume holds something else than was asked for"
-            findings.append(Finding(Violation.CONTENT_DIFFERS, detail, transfer.key))
+            findings.append(Finding(Violation.CONTENT_DIFFERS, detail, key))
         elif operation.refused:
             detail = "every attempt returned failed, yet the lost region's volume holds it"
-            findings.append(Finding(Violation.FAILED_LANDED, detail, transfer.key))
+            findings.append(Finding(Violation.FAILED_LANDED, detail, key))
     return findings

@@ -115,7 +115,10 @@ class LabInfo:
 
     def connect(self, region: str, *, admin: bool = False) -> psycopg.Connection[tuple[Any, ...]]:
         """SQL at a region's writer endpoint, from outside."""
-        host = self.endpoints[region]["writer"]
+        return self.connect_to(self.endpoints[region]["writer"], admin=admin)
+
+    def connect_to(self, host: str, *, admin: bool = False) -> psycopg.Connection[tuple[Any, ...]]:
+        """SQL at an endpoint, from outside."""
         role = "admin" if admin else "app"
         return psycopg.connect(
             host=host,

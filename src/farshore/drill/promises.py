@@ -105,7 +105,7 @@ def _of_the_ledger(judgement: Judgement) -> list[Check]:
     summed = f"Every transfer's two sides, every balance and the total were summed {sides}."
     attempted = len(judgement.operations.by_key)
     compared = f"{attempted:,} transfers were attempted; amounts and accounts were compared."
-    listed = judgement.orphans is not None and judgement.orphans.complete
+    listed = judgement.orphans is not None and judgement.orphans.complete and judgement.compared_old_volume
     as_asked = "The ledger holds what was asked for, and nothing that was refused"
     if not judgement.of_ledger:
         books = "The workload's invariant holds"

@@ -136,6 +136,9 @@ def _fault_words(fault: Fault) -> str:
         return f"{fault.kind} away from {fault.region}; the command took {took_s:.1f} s"
     hit = ", ".join(f"{count} {what}" for what, count in (fault.bit or {}).items())
     words = f"{fault.kind} of {fault.hit or fault.region}" + (f", hit {hit}" if hit else "")
+    for harm in fault.further:
+        more = ", ".join(f"{count} {what}" for what, count in (harm.bit or {}).items())
+        words += f"; {(harm.at - fault.at) / 1e9:.1f} s later {harm.kind} of {harm.region}, hit {more}"
     if fault.healed_at is None:
         return f"{words}; not undone"
     return f"{words}; undone {(fault.healed_at - fault.at) / 1e9:.1f} s later"

@@ -17,6 +17,16 @@ fault lasts, and a short one more.
 
 
 @dataclass(frozen=True, slots=True)
+class Further:
+    """A harm within the failover that a fault began: it was done by `at` (CLOCK_MONOTONIC ns), and hit `bit`."""
+
+    kind: str
+    region: str
+    at: int
+    bit: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Fault:
     """A fault done to the writer's region at `at`, undone between `healing_at` and `healed_at` (CLOCK_MONOTONIC ns).
 
@@ -25,7 +35,7 @@ class Fault:
     `hit` the region that it was done to, if that is another one. Clients of `cut_off` reach no writer before it is
     healed, those of `felt_in` must at least have waited; if `silent`, the writer's region acknowledges nothing
     before that, though what was asked meanwhile may be answered afterwards. With `needs_approval` nothing may move
-    before a person's yes, at `approved_at`.
+    before a person's yes, at `approved_at`. `further` harms must fall between it and the first write elsewhere.
     """
 
     kind: str
@@ -42,6 +52,7 @@ class Fault:
     outage: OutageClass | None = None
     needs_approval: bool = False
     approved_at: int | None = None
+    further: tuple[Further, ...] = ()
 
     @property
     def planned(self) -> bool:

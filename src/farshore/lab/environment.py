@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 APP_USER = "ledger_app"
 DBNAME = "ledger"
+ROTATION_DAYS = "30"  # as in production; the lab keeps no such schedule, but rotates when it is asked to
 
 
 def endpoints(lab: "Lab") -> dict[str, dict[str, str]]:
@@ -70,6 +71,7 @@ def deployment(lab: "Lab") -> Deployment:
         "dnsTrigger": lab.options.dns_trigger,
         "port": str(lab.addresses.pg_port),
         "databaseName": DBNAME,
+        "rotationDays": ROTATION_DAYS,
         "rdsCaFile": str(lab.fleet.ca_file),
         "repository": "farshore",
         "team": "lab",

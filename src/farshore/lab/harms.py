@@ -1,8 +1,8 @@
 """What can be done to a running lab on purpose, beyond losing a region: each harm with its mending.
 
 Harms are real: signals to real processes, links that hold packets, a disk whose kernel says that it is full. `do`
-and `undo` return how much of what was hit; a harm that shows only while it lasts is counted by `undo`. Nothing but
-zeros means that nothing was hit.
+and `undo` return how much of what was hit; a harm that shows only while it lasts is counted by `undo`. A zero means
+that what it counts was not hit.
 """
 
 import contextlib
@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from psycopg import sql
 
 from farshore.core.errors import RefusedError, UsageError
 from farshore.lab import setup
@@ -37,8 +36,17 @@ FULL_DEVICE = Path("/dev/full")
 _FLAP_S = 0.7
 _SLOW_MS = 250
 _MISFORTUNES_EVERY = 5
+RECOVERY_CALLS = (
+    "dynamodb:Query",
+    "dynamodb:PutItem",
+    "rds:DescribeGlobalClusters",
+    "rds:FailoverGlobalCluster",
+    "monitoring:PutMetricData",
+)
+"""What a region asks of AWS while it takes over."""
 _WAL_SEGMENT_BYTES = 16 * 2**20
 _DISK_S = 10.0
+_ROTATION_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,17 +230,21 @@ class Harms:
         )
 
     def spoil_api(self, region: str) -> Counts:
-        """Every so many calls, to whatever service, from wherever: throttled, failed, or lost on one of its ways."""
+        """The first call of each operation and every so many after it: throttled, failed, or lost on its way."""
         kinds = (Kind.THROTTLE, Kind.ERROR, Kind.REPLY_LOST, Kind.REQUEST_LOST)
-        return self._misfortune("api-errors", region, Mishap("*", "*", kinds, None, every=_MISFORTUNES_EVERY))
+        mishap = Mishap("*", "*", kinds, None, every=_MISFORTUNES_EVERY)
+        return self._misfortune("api-errors", region, mishap, RECOVERY_CALLS)
 
-    def _misfortune(self, kind: str, region: str, mishap: Mishap) -> Counts:
+    def _misfortune(self, kind: str, region: str, mishap: Mishap, wanted: Iterable[str] = ()) -> Counts:
+        """Those wanted are counted one by one, the others together."""
         calls = self._lab.cloud.calls
         calls.arrange(mishap)
 
         def end() -> Counts:
             calls.end(mishap)
-            return {"calls": mishap.befallen.total()}
+            hit = Counter(mishap.befallen)
+            counted = {operation: hit.pop(operation, 0) for operation in wanted}
+            return {**counted, "other calls" if counted else "calls": hit.total()}
 
         return self._remember(kind, region, end, {})
 
@@ -257,7 +269,10 @@ class Harms:
         return self._remember(kind, region, thaw, {"functions": stopped})
 
     def delay_functions(self, region: str) -> Counts:
-        """Those that run end, and the schedule's next events come late: when this is undone."""
+        """Those that run end, and the schedule's next events come late: when this is undone.
+
+        Of a schedule of a minute none need have fallen into the seconds between; to have held none is no miss.
+        """
         lab = self._lab
         lab.cloud.schedules.hold(region)
         killed = lab.cloud.lambdas.pools.kill(lambda function: function.region == region)
@@ -265,7 +280,7 @@ class Harms:
         def come() -> Counts:
             late = lab.cloud.schedules.let_go(region)
             setup.start_functions(lab.names, _client, (region,))
-            return {"events late": late}
+            return {"events late": late} if late else {}
 
         return self._remember("late-functions", region, come, {"functions": killed})
 
@@ -284,16 +299,14 @@ class Harms:
     # Credentials
 
     def rotate(self, region: str) -> Counts:
-        """The functions' login gets another password and its secret a new version; open sessions are ended."""
-        names, manager = self._lab.names, _client("secretsmanager", region)
-        secret = json.loads(manager.get_secret_value(SecretId=names.controller_secret)["SecretString"])
-        user, secret["password"] = sql.Identifier(secret["username"]), setup.password()
+        """The stack's own function rotates the functions' login; open sessions end, so that the new one must serve."""
+        manager, secret = _client("secretsmanager", region), self._lab.names.controller_secret
+        version = manager.rotate_secret(SecretId=secret)["VersionId"]
+        rotated = _await_current(manager, secret, version)
+        user = json.loads(manager.get_secret_value(SecretId=secret)["SecretString"])["username"]
         with self._leader(region).connect() as connection:
-            changed = sql.SQL("alter role {} password {}").format(user, sql.Literal(secret["password"]))
-            connection.execute(changed)
-            manager.put_secret_value(SecretId=names.controller_secret, SecretString=json.dumps(secret))
-            ended = connection.execute(_END_SESSIONS, (secret["username"],)).fetchall()
-        return {"logins": 1, "sessions": len(ended)}
+            ended = connection.execute(_END_SESSIONS, (user,)).fetchall()
+        return {"logins": int(rotated), "sessions": len(ended)}
 
     # What they rest on
 
@@ -379,7 +392,7 @@ KINDS: Mapping[str, Harm] = {
         f"every call to DynamoDB takes {_SLOW_MS} ms more", Harms.slow_table, _mending("slow-table")
     ),
     "api-errors": Harm(
-        f"every {_MISFORTUNES_EVERY}th AWS call is throttled, fails or is lost",
+        f"of each AWS operation the first call and each {_MISFORTUNES_EVERY}th after it is throttled, fails or is lost",
         Harms.spoil_api,
         _mending("api-errors"),
     ),
@@ -401,7 +414,7 @@ KINDS: Mapping[str, Harm] = {
         Harms.throttle_functions,
         _mending("throttled-functions"),
     ),
-    "rotated-login": Harm("the functions' database login is rotated", Harms.rotate),
+    "rotated-login": Harm("Secrets Manager rotates the functions' database login", Harms.rotate),
 }
 
 
@@ -436,6 +449,17 @@ def _await_refusals(log: Path, since: int) -> int:
         if refused or time.monotonic() > give_up:
             return refused
         time.sleep(0.02)
+
+
+def _await_current(manager: Any, secret: str, version: str) -> bool:
+    """Whether a rotation's four steps came to their end: its version is the current one."""
+    give_up = time.monotonic() + _ROTATION_S
+    while time.monotonic() < give_up:
+        stages = manager.describe_secret(SecretId=secret)["VersionIdsToStages"]
+        if "AWSCURRENT" in stages.get(version, ()):
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def _client(service: str, region: str) -> Any:

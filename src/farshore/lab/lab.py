@@ -5,6 +5,7 @@ import datetime as dt
 import itertools
 import logging
 import os
+import secrets
 import threading
 import time
 from collections import Counter
@@ -14,7 +15,7 @@ from typing import Any
 
 import boto3
 
-from farshore.core.errors import FarshoreError, UnknownOutcomeError, UsageError
+from farshore.core.errors import FarshoreError, RefusedError, UnknownOutcomeError, UsageError
 from farshore.lab import control, environment, setup
 from farshore.lab.addresses import Addresses
 from farshore.lab.cloud import cloudwatch, mishaps, rds, route53, service_events, sns
@@ -216,6 +217,8 @@ class Lab:
                 return {}
             case {"order": "fault", **fault}:
                 return self._befall(fault)
+            case {"order": "volume", "region": region}:
+                return self._open_volume(self._region(region))
             case {"order": "calls", "since_unix_ms": int(since)}:
                 return {"calls": [dataclasses.asdict(made) for made in self.cloud.calls.since(since)]}
             case {"order": "stop"}:
@@ -287,7 +290,8 @@ class Lab:
         return {"fault": what, "places": [a, b], "at_unix_ns": time.time_ns()}
 
     def _harm(self, what: str, kinds: str, where: str) -> control.Order:
-        """`at` is read before a harm, which may take effect at once, and after a mending; `begun` before both."""
+        """`at` is read before a harm, which may take effect at once, and after a mending; `begun` before both,
+        `ended` after both."""
         at_unix_ns, begun_ns = time.time_ns(), time.monotonic_ns()
         at_monotonic_ns = begun_ns
         hit: Counter[str] = Counter()
@@ -299,6 +303,7 @@ class Lab:
             "at_unix_ns": at_unix_ns,
             "at_monotonic_ns": at_monotonic_ns,
             "begun_monotonic_ns": begun_ns,
+            "ended_monotonic_ns": time.monotonic_ns(),
         }
         return {"fault": what, "kinds": kinds, "region": where, **times, "bit": dict(hit)}
 
@@ -343,6 +348,19 @@ class Lab:
             "statements": [dataclasses.asdict(use) for use in self.cloud.permissions.uses()],
             "denials": self.cloud.permissions.denials(),
         }
+
+    def _open_volume(self, region: str) -> control.Order:
+        """A server of its own on a copy of the newest volume saved of a lost region; it ends with the lab."""
+        saved = self.fleet.changes.saved.get(region)
+        if saved is None:
+            raise RefusedError(
+                f"no volume of {region} was saved.",
+                f"lose {region}, let the other region take over, then `farshore lab fault heal {region}`.",
+            )
+        cluster = f"saved-{secrets.token_hex(4)}"
+        self.fleet.restore(region, cluster, f"{cluster}-1", saved.path)
+        endpoint = self.fleet.cluster_endpoint(region, cluster)
+        return {"region": region, "saved": saved.identifier, "endpoint": endpoint}
 
     def close(self) -> None:
         self._closing.close()

@@ -20,7 +20,7 @@ def story(course: Course) -> None:
 
 SCENARIO = Scenario(
     name="api-errors",
-    summary="every fifth AWS call is throttled, fails or is lost, and then the home region too",
+    summary="each AWS operation's first call and every fifth after it go wrong, and then the home region is lost",
     story=story,
     terms=replace(MOVED, faults_due=2),
 )

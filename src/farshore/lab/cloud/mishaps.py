@@ -29,8 +29,9 @@ class Kind(StrEnum):
 class Mishap:
     """What befalls the next `times` calls of `operation`, made from `view` (None: from anywhere).
 
-    `*` is any service or operation; `times` None: until it is ended; `every` n: each n-th such call. Several kinds
-    come in turn. `befallen` counts by `service:operation`.
+    `*` is any service or operation; `times` None: until it is ended; `every` n: the first call that a view makes of
+    an operation, and each n-th after it. Several kinds befall an operation in turn. `befallen` counts by
+    `service:operation`.
     """
 
     service: str
@@ -41,7 +42,7 @@ class Mishap:
     every: int = 1
     delay_ms: int = 0
     befallen: Counter[str] = field(default_factory=Counter)
-    seen: int = 0
+    seen: Counter[tuple[str, str]] = field(default_factory=Counter)
     over: threading.Event = field(default_factory=threading.Event)
 
     def befalls(self, view: str, call: Call) -> Kind | None:
@@ -49,12 +50,13 @@ class Mishap:
         same = self.service in ("*", call.service) and self.operation in ("*", call.operation)
         if self.spent or not same or self.view not in (None, view):
             return None
-        self.seen += 1
-        if self.seen % self.every:
+        name = f"{call.service}:{call.operation}"
+        before, self.seen[view, name] = self.seen[view, name], self.seen[view, name] + 1
+        if before % self.every:
             return None
         kinds = self.kind if isinstance(self.kind, tuple) else (self.kind,)
-        taken = kinds[self.befallen.total() % len(kinds)]
-        self.befallen[f"{call.service}:{call.operation}"] += 1
+        taken = kinds[self.befallen[name] % len(kinds)]
+        self.befallen[name] += 1
         return taken
 
     @property

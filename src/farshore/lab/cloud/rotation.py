@@ -8,6 +8,7 @@ the next RotateSecret begins anew.
 import json
 import logging
 import threading
+import time
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -46,7 +47,8 @@ def rotate(backend: SecretsManagerBackend, lambdas: Lambdas, wanted: Mapping[str
         return secret.to_short_dict()
     version = str(wanted.get("ClientRequestToken") or uuid.uuid4())
     secret.remove_version_stages_from_old_versions(["AWSPENDING"])
-    secret.versions.setdefault(version, {"version_id": version, "version_stages": []})
+    pending = {"version_id": version, "version_stages": [], "createdate": int(time.time())}
+    secret.versions.setdefault(version, pending)
     secret.versions[version]["version_stages"].append("AWSPENDING")
     steps = threading.Thread(target=_run, args=(lambdas, function, secret.arn, version), daemon=True)
     steps.name = f"rotation-{secret.name}"

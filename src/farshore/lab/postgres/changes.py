@@ -63,6 +63,7 @@ class Changes:
     def __init__(self, fleet: "Fleet", zombie_s: float) -> None:
         self.current: Change | None = None
         self.on_saved: Callable[[Saved], None] = lambda _: None
+        self.saved: dict[str, Saved] = {}  # the newest one of each region
         self._fleet = fleet
         self.catch_up_timeout_s = CATCH_UP_TIMEOUT_S
         self.last_byte_timeout_s = LAST_BYTE_TIMEOUT_S
@@ -183,7 +184,8 @@ class Changes:
             fleet.emit(event(168, source.region, identifier))
             path = fleet.volumes / "snapshots" / f"{source.region}-{stamp}-{source.identifier}"
             volume.copy(leader.data, path)
-            self.on_saved(Saved(identifier, source.identifier, source.region, path))
+            self.saved[source.region] = saved = Saved(identifier, source.identifier, source.region, path)
+            self.on_saved(saved)
             fleet.emit(event(169, source.region, identifier))
 
     def _rejoin(self, source: Cluster, target: Cluster) -> None:
