@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import boto3
+import forked
 import psutil
 import psycopg
 import pytest
@@ -133,15 +134,8 @@ class RunningLab:
 
     def run(self, *arguments: str, view: str = OUTSIDE, timeout_s: float = 60.0) -> Any:
         """The JSON that a farshore command prints in a view; JSON lines become a list."""
-        done = subprocess.run(
-            [*FARSHORE, *arguments, "--json"],
-            env={**os.environ, **self.info["env"][view]},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-        )
+        env = {**os.environ, **self.info["env"][view]}
+        done = forked.farshore(*arguments, "--json", env=env, timeout_s=timeout_s)
         assert done.returncode == 0, f"farshore {' '.join(arguments)}: {done.stderr}"
         lines = [json.loads(line) for line in done.stdout.splitlines()]
         return lines if arguments[0] == "history" else lines[0]

@@ -6,13 +6,12 @@ being left, nor on a control plane that lives in one region only.
 """
 
 import os
-import subprocess
 import time
 from pathlib import Path
 
+import forked
 import pytest
 from running import (
-    FARSHORE,
     HOME,
     STANDBY,
     RunningLab,
@@ -66,15 +65,7 @@ def asked_by_functions(lab, since_ms, until_ms):
 
 
 def farshore(lab, *arguments):
-    return subprocess.run(
-        [*FARSHORE, *arguments],
-        env={**os.environ, **lab.info["env"]["outside"]},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return forked.farshore(*arguments, env={**os.environ, **lab.info["env"]["outside"]}, timeout_s=120)
 
 
 def at_rest(lab, holder, view=STANDBY):

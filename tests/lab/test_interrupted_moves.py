@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Self
 
+import forked
 import psutil
 import pytest
 from running import (
@@ -302,13 +303,8 @@ def _interrupt(lab: RunningLab, verb: str, step: str, how: signal.Signals) -> bo
 
 def _status(lab: RunningLab) -> dict:
     """Its exit code says whether all is well; right after a move that was shot at it need not be."""
-    done = subprocess.run(
-        [*FARSHORE, "status", "--json"],
-        env={**os.environ, **lab.info["env"][OUTSIDE]},
-        capture_output=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
+    env = {**os.environ, **lab.info["env"][OUTSIDE]}
+    done = forked.farshore("status", "--json", env=env, timeout_s=PATIENCE_S)
     return json.loads(done.stdout)
 
 

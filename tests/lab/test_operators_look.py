@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import fastjsonschema
+import forked
 import pytest
 from running import FARSHORE, HOME, OUTSIDE, STANDBY, RunningLab, stopped, unique, wait_for
 
@@ -114,14 +115,7 @@ def ears(lab):
 def status(lab, view=OUTSIDE):
     """What `farshore status --json` prints; its exit code stands in it and is the process's."""
     begun = time.monotonic()
-    done = subprocess.run(
-        [*FARSHORE, "status", "--json"],
-        env={**os.environ, **lab.info["env"][view]},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = forked.farshore("status", "--json", env={**os.environ, **lab.info["env"][view]})
     found = json.loads(done.stdout)
     assert found["exit_code"] == done.returncode, done.stderr
     assert time.monotonic() - begun < LONGEST_LOOK_S
@@ -135,7 +129,7 @@ def until(lab, what, met, view=OUTSIDE):
         found = status(lab, view)
         return found if met(found) else None
 
-    return wait_for(what, look, 90)
+    return wait_for(what, look, 90, 0.25)
 
 
 def is_well(found):

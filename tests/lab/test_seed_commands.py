@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import forked
 import pytest
 from running import FARSHORE, HOME, OUTSIDE, STANDBY, Pulse, RunningLab, unique, wait_for
 from transcript import Player, read
@@ -43,15 +44,7 @@ def terminal(lab):
 
 
 def verb(lab, *arguments):
-    done = subprocess.run(
-        [*FARSHORE, *arguments, "--json"],
-        env={**os.environ, **lab.info["env"][OUTSIDE]},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = forked.farshore(*arguments, "--json", env={**os.environ, **lab.info["env"][OUTSIDE]})
     report = json.loads(done.stdout)
     assert done.returncode == report["exit_code"]
     return report["exit_code"], {check["name"]: check for check in report["checks"]}
