@@ -139,9 +139,10 @@ class Controller:
         return 3 * renew_ms if leads else 0
 
     def _read(self) -> None:
+        asked = self._world.clock.now()
         self.page = self._world.journal.read()
         now = self._world.clock.now()
-        self._read_at_ms, self._read_at_wall_ms = now.mono_ms, now.wall_ms
+        self._knows_since(asked)
         self._paged_at_ms = now.mono_ms
         self._accept(self.page.record)
         if self.page.record is not None:
@@ -149,6 +150,10 @@ class Controller:
         for region, sighting in self.page.sightings.items():
             if self._seen.get(region, ("", 0))[0] != sighting.sequence:
                 self._seen[region] = (sighting.sequence, now.mono_ms)
+
+    def _knows_since(self, asked: Now) -> None:
+        """As old as its question: a process frozen over the reply must not take the record for news, nor tell it so."""
+        self._read_at_ms, self._read_at_wall_ms = asked.mono_ms, asked.wall_ms
 
     def _accept(self, record: Authority | None) -> None:
         self._record = record
@@ -253,7 +258,7 @@ class Controller:
         """False when somebody else has written the record first."""
         self._tell(step)
         if step.record is not None:
-            before = self._record
+            before, asked = self._record, self._world.clock.now()
             try:
                 won = self._world.journal.compare_and_set(before, step.record)
             except UnknownOutcomeError:
@@ -263,8 +268,7 @@ class Controller:
                 self._read_at_ms = None
                 return False
             self._accept(step.record)
-            now = self._world.clock.now()
-            self._read_at_ms, self._read_at_wall_ms = now.mono_ms, now.wall_ms
+            self._knows_since(asked)
             self._keep_event(step.record)
         self._act(step.action, facts)
         return True
@@ -358,13 +362,18 @@ class Controller:
             log("step", name=step.name, reason=step.reason, region=self._region, process=self._process)
 
     def _publish(self) -> None:
-        """Only what a consistent read or our own write has just said (CORRECTNESS.md section 3)."""
-        record, now_ms = self._record, self._world.clock.now().mono_ms
+        """Only what a consistent read or our own write has just said (CORRECTNESS.md section 3).
+
+        A process that was frozen since is silent until it has read again: the role may have moved meanwhile.
+        """
+        record, profile, now_ms = self._record, self._profile, self._world.clock.now().mono_ms
         if record is None or self._read_at_ms is None:
+            return
+        if now_ms - self._read_at_ms > max(3 * profile.renew_ms, profile.table_timeout_ms):
             return
         is_home = record.region_of_record == self._names.home_region
         told = self._published
-        if told is None or told[0] != is_home or now_ms - told[1] >= self._profile.metric_ms:
+        if told is None or told[0] != is_home or now_ms - told[1] >= profile.metric_ms:
             self._published = (is_home, now_ms)
             self._world.publisher.authority_home(is_home=is_home, read_at_ms=self._read_at_wall_ms)
 

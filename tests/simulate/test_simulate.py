@@ -13,8 +13,10 @@ from farshore.core import decide as deciding
 from farshore.core import effects, health, moving
 from farshore.core.authority import Phase
 from farshore.core.transitions import TABLE
-from farshore.simulate.history import EVENTS_MIN, play
+from farshore.simulate.history import EVENTS_MIN, History, play
 from farshore.simulate.plan import FAULTS, KINDS, Case, Plan, Trouble, from_json, plan_of, to_json
+from farshore.simulate.ports import SimPublisher, Word
+from farshore.simulate.promises import Judge
 from farshore.simulate.run import EDGES, ROWS, Totals, batch, simulate
 from farshore.simulate.servers import HOME, STANDBY
 from farshore.simulate.shrink import Shrinker, shrunk
@@ -127,6 +129,96 @@ def test_a_word_to_dns_that_follows_reachability_is_found(monkeypatch):
     monkeypatch.setattr(controller.Controller, "_publish", flipped)
     found = {o.promise for o in (play(plan_of(s)) for s in range(100)) if o.broken}
     assert "P6" in found
+
+
+@pytest.fixture
+def words(monkeypatch):
+    """What DNS is told in a case in which the role moves for good."""
+    found: list[tuple[str, Word]] = []
+    published = Judge.published
+
+    def listens(self, region, word):
+        found.append((region, word))
+        published(self, region, word)
+
+    monkeypatch.setattr(Judge, "published", listens)
+    return found
+
+
+MOVES = Plan(until_ms=8000, troubles=(Trouble(3000, "switchover", STANDBY),))
+DIES = Plan(until_ms=8000, troubles=(Trouble(3000, "region dies", HOME, 2400),))
+
+
+@pytest.mark.parametrize("plan", [MOVES, DIES], ids=["switchover", "failover"])
+def test_both_regions_tell_dns_of_a_move_and_go_on_telling(plan, words):
+    assert play(plan).broken == ""
+    for region in (HOME, STANDBY):
+        said = [word.is_home for where, word in words if where == region]
+        assert said == sorted(said, reverse=True)
+        assert set(said) == {True, False}
+
+
+def told_otherwise(monkeypatch, change):
+    """The controller's word on its way to DNS: another one, or None for none at all."""
+    tell = SimPublisher.authority_home
+
+    def changed(self, *, is_home, read_at_ms):
+        told = change(self, is_home, read_at_ms)
+        if told is not None:
+            tell(self, is_home=told[0], read_at_ms=told[1])
+
+    monkeypatch.setattr(SimPublisher, "authority_home", changed)
+
+
+WRONG_WORDS = {
+    "the other region": (lambda _to, is_home, at_ms: (not is_home, at_ms), "which never was so"),
+    "what was so once": (lambda _to, _is_home, at_ms: (True, at_ms), "does not tell what it knows"),
+    "a time that is not the read's": (lambda _to, is_home, at_ms: (is_home, at_ms + 1), "another time"),
+    "nothing": (lambda _to, _is_home, _at_ms: None, "is silent"),
+    "nothing in the standby": (
+        lambda to, is_home, at_ms: (is_home, at_ms) if to.region == HOME else None,
+        "us-west-2/2 reads the table and is silent",
+    ),
+    "nothing after the move": (
+        lambda _to, is_home, at_ms: (is_home, at_ms) if is_home else None,
+        "does not tell what it knows",
+    ),
+}
+
+
+@pytest.mark.parametrize("told", WRONG_WORDS)
+@pytest.mark.parametrize("plan", [MOVES, DIES], ids=["switchover", "failover"])
+def test_a_wrong_word_to_dns_is_found(monkeypatch, plan, told):
+    change, words = WRONG_WORDS[told]
+    told_otherwise(monkeypatch, change)
+    outcome = play(plan)
+    assert outcome.promise == "P6"
+    assert words in outcome.broken
+
+
+@pytest.mark.parametrize("plan", [MOVES, DIES], ids=["switchover", "failover"])
+def test_a_region_without_a_controller_in_the_end_is_found(monkeypatch, plan):
+    """It tells DNS nothing new: once the move is on its way the home region has no process left."""
+    written = History._written
+
+    def dies(self, before, after):
+        written(self, before, after)
+        if after.phase is not Phase.HELD:
+            self.at(self.now_ms + 1, lambda: [self.bury(process) for process in self.of(HOME)])
+
+    monkeypatch.setattr(History, "_written", dies)
+    monkeypatch.setattr(History, "ensure", lambda _self, _region: None)
+    outcome = play(plan)
+    assert outcome.promise == "P6"
+    assert "in the end us-east-1 was told" in outcome.broken
+
+
+def test_a_claim_is_judged_whatever_its_row_is_called(monkeypatch):
+    case = from_json((CASES_DIR / "a-lease-is-taken-for-lapsed.json").read_text())
+    breaks(monkeypatch, "a lease is taken for lapsed")
+    table = tuple(replace(row, name=f"new-{row.name}") for row in TABLE)
+    monkeypatch.setattr(deciding, "TABLE", table)
+    assert play(case.plan).promise == "P4"
 
 
 def test_a_finding_is_made_short(monkeypatch):

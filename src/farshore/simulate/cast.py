@@ -1,7 +1,7 @@
 """Who acts in a history: controllers with clocks of their own, that can be crashed or frozen at any point."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from farshore.controller import Controller
 from farshore.core.decide import Step
@@ -13,6 +13,7 @@ from farshore.simulate.world import SimWorld
 
 if TYPE_CHECKING:
     from farshore.simulate.history import History
+    from farshore.simulate.ports import SimJournal
 
 
 @dataclass
@@ -50,15 +51,24 @@ class WatchedController(Controller):
     """The controller itself; it is only looked at, and its log is kept for the transcript."""
 
     history: "History"
+    _went_through = False
+
+    def tick(self) -> int:
+        rest_ms = super().tick()
+        if self._went_through and not self.history.held_up:
+            journal = cast("SimJournal", self._world.journal)
+            self.history.judge.ticked(self._region, self._process, journal.known)
+        return rest_ms
 
     def _take(self, step: Step, facts: Facts) -> bool:
         history, process = self.history, self._process
         if step.record is not None:
-            history.judge.decided(process, step.record.version, step.name, facts, on_time=not history.held_up)
+            history.judge.decided(self._record, step.record, facts, on_time=not history.held_up)
         history.idle = step.name == "wait"
         if step.name != "wait":
             history.stepped(process, step.name)
-        return super()._take(step, facts)
+        self._went_through = super()._take(step, facts)
+        return self._went_through
 
     def _tell(self, step: Step) -> None:
         """Nobody reads the log of thousands of worlds."""

@@ -17,7 +17,7 @@ from farshore.simulate.monitors import SimMonitor
 from farshore.simulate.plan import LONG_MS, PROFILES, Plan, Trouble
 from farshore.simulate.ports import Fate
 from farshore.simulate.processes import ProcessCrashed
-from farshore.simulate.promises import BrokenPromiseError, Judge
+from farshore.simulate.promises import BrokenPromiseError, Judge, oldest_word_ms
 from farshore.simulate.servers import HOME, STANDBY, Move
 from farshore.simulate.world import SimWorld
 
@@ -117,6 +117,7 @@ class History:
             self._until(self.plan.until_ms)
             calm(self)
             self._settle()
+            self._agree()
             while self.out.events < EVENTS_MIN:
                 self._until(self.now_ms + self.world.profile.renew_ms)
         except BrokenPromiseError as error:
@@ -147,6 +148,16 @@ class History:
                 if self.settled():
                     return
         raise BrokenPromiseError("P5", f"nobody holds and writes in the end: {self.world.record}")
+
+    def _agree(self) -> None:
+        """P6: once a slow process has looked again, both regions tell DNS what the table says."""
+        profile = self.world.profile
+        due_ms = max([self.now_ms, *(process.due_ms for process in self.processes.values())])
+        give_up_ms = due_ms + oldest_word_ms(profile) + profile.renew_ms + profile.metric_ms
+        while (words := self.judge.disagreeing()) and self.now_ms < give_up_ms:
+            self._until(self.now_ms + profile.renew_ms)
+        if words:
+            raise BrokenPromiseError("P6", words)
 
     def settled(self) -> bool:
         record, cluster = self.world.record, self.cluster

@@ -36,14 +36,31 @@ def carry(world: "SimWorld", fate: Fate, work: Callable[[], T], missing: Callabl
     return missing() if fate.how == "reply lost" else done
 
 
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What a process told its region's DNS, and what that rests on: the record's version, how it stood at
+    `read_at_ms` (true time), and by how much its stamp is later than the question that was answered so."""
+
+    process: str
+    is_home: bool
+    version: int
+    read_at_ms: int
+    said_at_ms: int
+    stamp_late_ms: int
+
+
 @dataclass
 class SimJournal:
-    """`known`: the record that this process last read or wrote."""
+    """`known`: the record that this process last read or wrote, when it stood so, and the process's wall clock when
+    it asked."""
 
     world: "SimWorld"
     region: str
     process: str = ""
+    clock: Clock | None = None
     known: Authority | None = None
+    known_at_ms: int = 0
+    asked_wall_ms: int = 0
 
     def _reach(self) -> None:
         if self.region in self.world.cluster.lost or not self.world.answers_in("table", self.region):
@@ -55,11 +72,18 @@ class SimJournal:
     def read(self) -> Page:
         self._reach()
         page = Page(self.world.record, dict(self.world.sightings), ())
-        self.known = page.record
+        self._know(page.record, self._wall_ms())
         self.world.at_look("after read", self.process)
         return page
 
+    def _wall_ms(self) -> int:
+        return (self.clock or self.world.clock).now().wall_ms
+
+    def _know(self, record: Authority | None, asked_wall_ms: int) -> None:
+        self.known, self.known_at_ms, self.asked_wall_ms = record, self.world.clock.mono_ms, asked_wall_ms
+
     def compare_and_set(self, before: Authority | None, after: Authority) -> bool:
+        asked_wall_ms = self._wall_ms()
         self._reach()
         self.world.at_point(f"before {after.phase}", self.process)
         self._reach()
@@ -69,7 +93,7 @@ class SimJournal:
         else:
             won = carry(self.world, fate, lambda: self._write(before, after), self._silence)
         if won:
-            self.known = after
+            self._know(after, asked_wall_ms)
             self.world.at_point(f"after {after.phase}", self.process)
         return won
 
@@ -257,12 +281,18 @@ class SimCloud:
 
 @dataclass
 class SimPublisher:
-    """Where DNS would hear it; the simulated clients look at the servers themselves."""
+    """Where DNS would hear it, with what the word rests on."""
 
     world: "SimWorld"
     region: str
     journal: SimJournal
 
-    def authority_home(self, *, is_home: bool, read_at_ms: int) -> None:  # noqa: ARG002 - the port's signature
-        if self.world.published is not None:
-            self.world.published(self.region, self.journal.known, is_home)
+    def authority_home(self, *, is_home: bool, read_at_ms: int) -> None:
+        journal = self.journal
+        if self.world.published is None:
+            return
+        version = journal.known.version if journal.known else 0
+        late_ms = read_at_ms - journal.asked_wall_ms
+        now_ms = self.world.clock.mono_ms
+        word = Word(journal.process, is_home, version, journal.known_at_ms, now_ms, late_ms)
+        self.world.published(self.region, word)

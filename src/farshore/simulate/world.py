@@ -13,7 +13,7 @@ from farshore.core.facts import Endpoints
 from farshore.core.profile import FAST, Profile
 from farshore.names import Names
 from farshore.ports import Clock, Sighting
-from farshore.simulate.ports import Fate, SimCloud, SimDatabase, SimJournal, SimPublisher
+from farshore.simulate.ports import Fate, SimCloud, SimDatabase, SimJournal, SimPublisher, Word
 from farshore.simulate.servers import HOME, STANDBY, Move, SimClock, SimCluster, SimServer
 
 
@@ -60,7 +60,7 @@ class SimWorld:
     slow_ms: int = 0
     takes_ms: tuple[int, int] | None = None
     written: Callable[[Authority | None, Authority], None] | None = None
-    published: Callable[[str, Authority | None, bool], None] | None = None
+    published: Callable[[str, Word], None] | None = None
     watched: bool = False
     sighted_ms: dict[str, int] = field(default_factory=dict)
 
@@ -176,7 +176,7 @@ class SimWorld:
         self, region: str, process: str, clock: Clock | None = None, kind: type[Controller] = Controller
     ) -> Controller:
         clock = clock or self.clock
-        journal = SimJournal(self, region, process)
+        journal = SimJournal(self, region, process, clock)
         return kind(
             names=self.names,
             region=region,
