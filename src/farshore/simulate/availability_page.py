@@ -284,6 +284,9 @@ def _stages(found: Answer, measured: Measured) -> str:
     lead = (
         "From the failure of a region to the first acknowledged write, profile aws. A year dices each of our stages "
         "between half its bound and the bound; the promotion as assumed above. The lab's figures are one drill's on "
-        f"one computer ({measured.drill['command']}), profile fast: they are part of no sum."
+        f"one computer ({measured.drill['command']}), profile fast: they are part of no sum, and they are a "
+        "region-aware client's. What a client knows counts in a region loss alone: a planned move, a writer's crash "
+        "and an error are as long for clients that know only the DNS name, although they also wait for DNS after a "
+        "planned move (set planned_move_s for them)."
     )
     return section("Stages of a failover", f'<p class="lead">{escape(lead)}</p>{table("Stages", head, rows)}')

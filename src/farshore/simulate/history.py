@@ -74,7 +74,7 @@ class History:
         self.processes: dict[str, Process] = {}
         self.lasting: set[str] = set()
         self.in_flight = 0
-        self.held_up = False
+        self.held_up = self._arriving = False
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._order = self._started = 0
         self._pending: list[Trouble] = []
@@ -216,7 +216,6 @@ class History:
         try:
             work()
         except ProcessCrashed:
-            self.bury(process)
             return
         if process.asleep or process.dead:
             return
@@ -239,18 +238,20 @@ class History:
             process.kill()
 
     def _point(self, _point: str, name: str) -> None:
-        """A process passes between two steps: it may crash here, or fall asleep."""
+        """A process passes between two steps: it may crash here, or fall asleep, but not over a request that waited:
+        that is sent beside its ticks, and only a tick can be frozen."""
         process = self.processes.get(name)
         arm = process.arm if process is not None else None
         if process is None or arm is None:
             return
         arm.left -= 1
-        if arm.left >= 0:
+        if arm.left >= 0 or (self._arriving and arm.trouble.kind == "freeze"):
             return
         trouble, process.arm = arm.trouble, None
         self.happened(trouble, f"{trouble.kind} {_point}")
         if trouble.kind == "crash":
             self.at(self.now_ms + trouble.for_ms, lambda: self.ensure(process.region))
+            self.bury(process)
             raise ProcessCrashed
         self.at(self.now_ms + trouble.for_ms, lambda: self._wake(process))
         if trouble.how == "with a twin":
@@ -305,10 +306,10 @@ class History:
 
         def arrives() -> None:
             self.in_flight -= 1
-            self.held_up = True
-            with contextlib.suppress(UnknownOutcomeError, MoveRefusedError):
+            self.held_up = self._arriving = True
+            with contextlib.suppress(UnknownOutcomeError, MoveRefusedError, ProcessCrashed):
                 work()
-            self.held_up = False
+            self.held_up = self._arriving = False
 
         self.at(self.now_ms + in_ms, arrives)
 
