@@ -1,5 +1,6 @@
 """Its place puts tests/ on the import path, so that every directory can use two_servers."""
 
+import gc
 import os
 import shutil
 import tempfile
@@ -18,6 +19,17 @@ def pytest_configure():
 
 def pytest_unconfigure():
     shutil.rmtree(os.environ.pop(TEMPLATES), ignore_errors=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """What the tests import is there to stay: to look through it again and again is a third of collecting them."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """farshore lab: both regions on this computer."""
 
+import gc
 import json
 import os
 import shlex
@@ -41,7 +42,10 @@ def run(
     """Run a lab in the foreground until Ctrl-C."""
     with reported():
         options = typed.checked()
-        from farshore.lab import environment
+        gc.disable()  # what a boot makes is there to stay
+        from farshore.lab import environment, models
+
+        models.share()
         from farshore.lab.lab import Lab
 
         def tell(text: str) -> None:
@@ -59,6 +63,9 @@ def run(
         lab = Lab(options, tell)
         try:
             lab.boot()
+            gc.collect()
+            gc.freeze()
+            gc.enable()
             if as_json:
                 print(json.dumps({"event": "ready", "lab": environment.described(lab)}), flush=True)
             else:

@@ -197,7 +197,7 @@ class Lab:
             if record is not None and record.renewals >= guard.RENEWALS_BEFORE_ENFORCING:
                 self._tell(f"{record.holder} holds epoch {record.epoch} and keeps its lease")
                 return
-            time.sleep(0.05)
+            time.sleep(0.2)
         raise FarshoreError(
             f"no controller kept a lease within {KEPT_TIMEOUT_S:.0f} s. State: the lab is taken down. "
             f"Next: read {self.directory.path}/logs of a lab started with `farshore lab up`."
