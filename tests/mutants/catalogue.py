@@ -9,8 +9,8 @@ MUTANTS = (
         "H1",
         "promote before the record says so",
         "src/farshore/controller.py",
-        "            before = self._record\n            try:\n",
-        "            before = self._record\n            if step.action is Action.PROMOTE:\n                self._move(step.record, step.action)\n                step = replace(step, action=Action.NOTHING)\n            try:\n",
+        "            before, asked = self._record, self._world.clock.now()\n            try:\n",
+        "            before, asked = self._record, self._world.clock.now()\n            if step.action is Action.PROMOTE:\n                self._move(step.record, step.action)\n                step = replace(step, action=Action.NOTHING)\n            try:\n",
         "tests/core/test_interruptions.py",
     ),
     Mutant(
