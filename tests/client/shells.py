@@ -37,6 +37,10 @@ class Ask:
             await self.run("SELECT 1")
             self.session.commit()
 
+    async def idle_after_a_pipeline(self):
+        with self.session.pipeline():
+            await self.run("SELECT 1")
+
     async def block(self, function, *values):
         """Call something that blocks, without stopping the client."""
         return function(*values)
@@ -60,6 +64,10 @@ class AsyncAsk(Ask):
         async with self.session.pipeline():
             await self.run("SELECT 1")
             await self.session.commit()
+
+    async def idle_after_a_pipeline(self):
+        async with self.session.pipeline():
+            await self.run("SELECT 1")
 
     async def block(self, function, *values):
         return await asyncio.to_thread(function, *values)

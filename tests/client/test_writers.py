@@ -181,6 +181,20 @@ def test_a_commit_that_could_not_be_confirmed_is_not_sent(client, servers):
     assert rows(servers.home, key) == 0
 
 
+def test_a_client_that_falls_silent_after_a_pipeline_keeps_no_locks(client, servers):
+    """A message behind the pipeline's Sync would stop PostgreSQL's idle-in-transaction timer."""
+
+    async def flow():
+        connection = await client.connected()
+        await connection.run("SET idle_in_transaction_session_timeout = 200")
+        await connection.commit()
+        await connection.idle_after_a_pipeline()
+        return connection.pid
+
+    pid = client.run(flow())
+    assert eventually(lambda: servers.home.sql(f"SELECT pid FROM pg_stat_activity WHERE pid = {pid}") == [])
+
+
 def test_a_slow_statement_ends_its_connection_and_nobody_elses(client, servers, losses):
     async def flow():
         slow, other = await client.connected(call_s=0.3), await client.connected()

@@ -5,9 +5,10 @@ are driven here: they say what they wait for, and the wait is ours. A session wh
 closed: what its server is doing is unknown, and nothing may be sent behind it.
 """
 
+import contextlib
 import select
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Any, TypeVar
 
 import psycopg
@@ -16,7 +17,16 @@ from psycopg.waiting import Ready, Wait
 
 from farshore.client.decide import CommitReply
 from farshore.client.types import Settings, Target
-from farshore.client.wire import COMMIT, CONFIRM, DeadlineError, Line, conninfo, judge, no_reply
+from farshore.client.wire import (
+    COMMIT,
+    CONFIRM,
+    DeadlineError,
+    Line,
+    conninfo,
+    judge,
+    leave_by_sync,
+    no_reply,
+)
 
 R = TypeVar("R")
 S = TypeVar("S", bound="Session")
@@ -49,6 +59,13 @@ class Session(psycopg.Connection[tuple[Any, ...]], Line):
         except (DeadlineError, KeyboardInterrupt, SystemExit):
             self.hang_up()
             raise
+
+    @contextlib.contextmanager
+    def pipeline(self) -> Iterator[psycopg.Pipeline]:
+        """psycopg's pipeline, which ends with a Sync and nothing behind it."""
+        with super().pipeline() as pipeline:
+            yield pipeline
+            leave_by_sync(pipeline)
 
     def commit_and_confirm(self) -> CommitReply:
         """Commit and confirm in one message, so that no reply of one can be taken for the other's."""

@@ -11,7 +11,16 @@ from psycopg import generators, waiting
 
 from farshore.client.decide import CommitReply
 from farshore.client.types import Settings, Target
-from farshore.client.wire import COMMIT, CONFIRM, DeadlineError, Line, conninfo, judge, no_reply
+from farshore.client.wire import (
+    COMMIT,
+    CONFIRM,
+    DeadlineError,
+    Line,
+    conninfo,
+    judge,
+    leave_by_sync,
+    no_reply,
+)
 
 R = TypeVar("R")
 S = TypeVar("S", bound="AsyncSession")
@@ -35,6 +44,13 @@ class AsyncSession(psycopg.AsyncConnection[tuple[Any, ...]], Line):
         except (DeadlineError, asyncio.CancelledError, KeyboardInterrupt, SystemExit):
             self.hang_up()
             raise
+
+    @contextlib.asynccontextmanager
+    async def pipeline(self) -> AsyncIterator[psycopg.AsyncPipeline]:
+        """psycopg's pipeline, which ends with a Sync and nothing behind it."""
+        async with super().pipeline() as pipeline:
+            yield pipeline
+            leave_by_sync(pipeline)
 
     async def commit_and_confirm(self) -> CommitReply:
         """Commit and confirm in one message, so that no reply of one can be taken for the other's."""

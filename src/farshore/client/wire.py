@@ -19,6 +19,18 @@ _DOUBTFUL_CLASSES = ("08", "57", "58", "XX")
 _STATEMENT_COMPLETION_UNKNOWN = "40003"
 
 
+def leave_by_sync(pipeline: Any) -> None:
+    """Call at the end of a psycopg pipeline's block: it must send nothing behind the Sync that ends it.
+
+    psycopg sends a Flush there. PostgreSQL stops its idle-in-transaction timer at any message and starts it at a Sync
+    alone (tcop/postgres.c, PostgresMain), so a client that freezes then keeps its row locks for ever, and one that is
+    cut off until keepalives give it up. A psycopg without this method keeps its own way.
+    """
+    fetch = getattr(pipeline, "_fetch_gen", None)
+    if fetch is not None and pipeline.level == 1:
+        pipeline._fetch_gen = lambda **given: fetch(**given | {"flush": False})  # noqa: SLF001 - psycopg has no option
+
+
 class DeadlineError(psycopg.OperationalError):
     """The deadline passed while waiting for the server; the connection is closed."""
 

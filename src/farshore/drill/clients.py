@@ -20,6 +20,7 @@ import dns.resolver
 import psycopg
 
 from farshore import client as farshore_client
+from farshore.client.wire import leave_by_sync
 from farshore.drill.events import Kind, Outcome, Part, Tag
 from farshore.drill.history import HistoryWriter
 from farshore.drill.ledger import Transfer, Write
@@ -232,9 +233,10 @@ class PlainClient:
         try:
             line = self._connected()
             self._watchdog.watch(line.handle, deadline)
-            with line.connection.pipeline():
+            with line.connection.pipeline() as pipeline:
                 line.connection.execute("BEGIN")
                 self._workload.write(line.connection, item, self._name)
+                leave_by_sync(pipeline)
             if self._manner.hold_s:
                 self._manner.dwell(line.connection)
             commit_sent = True
