@@ -54,6 +54,13 @@ def test_a_client_that_never_came_back_has_an_outage_to_the_end() -> None:
     assert found.worst_client.seconds == pytest.approx(10.1)
 
 
+def test_a_drill_that_ends_between_two_acknowledgements_ends_in_no_outage() -> None:
+    operations = fold([history("a", "plain", WEST, 9.0, 9.2, 9.4)])
+    found = outages(operations, "plain", {HOME}, end=10 * SECOND)
+    assert found.group is not None
+    assert (found.group.seconds, found.group.recovered) == (pytest.approx(0.6), True)
+
+
 def test_without_acknowledgements_there_is_no_figure() -> None:
     measures = measure(fold([]), Losses(), FAULT, link_one_way_ms=30)
     assert (measures.aware.group, measures.dns_only.worst_client) == (None, None)

@@ -18,7 +18,8 @@ SECOND_NS = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """A stretch without any acknowledgement; not `recovered` when it lasted to the end of the drill."""
+    """A stretch without any acknowledgement; not `recovered` when it lasted to the end of the drill, for a second or
+    more: every drill ends between two acknowledgements."""
 
     who: str
     start: int
@@ -148,7 +149,7 @@ def longest(who: str, returns: Sequence[int], end: int) -> Outage | None:
     times = sorted(returns)
     times.append(max(end, times[-1]))
     start, stop = max(pairwise(times), key=lambda pair: pair[1] - pair[0])
-    return Outage(who=who, start=start, end=stop, recovered=stop != times[-1])
+    return Outage(who=who, start=start, end=stop, recovered=stop != times[-1] or stop - start < SECOND_NS)
 
 
 def rpo_seconds(losses: Losses, fault: Fault | None) -> float:
