@@ -150,12 +150,12 @@ def test_what_was_asked_of_a_frozen_writer_may_be_answered_after_its_thaw(return
 
 
 def test_whoever_is_cut_off_and_served_by_another_region_was_not():
-    sample = quiet(cut_off=(WEST,), outage="none")
+    sample = quiet(cut_off=(WEST,), outage="rows")
     assert "fault_did_not_bite" in judged_kinds(sample)
 
 
 def test_those_cut_off_must_wait_and_be_served_again():
-    sample = quiet(cut_off=(WEST,), outage="none")
+    sample = quiet(cut_off=(WEST,), outage="rows")
     at = sample.fault.at
     sample.fault = replace(sample.fault, healed_at=at + SECOND)
     silence(sample, WEST, at - 100 * MS, at + SECOND)
@@ -219,7 +219,7 @@ def test_clients_with_manners_of_their_own_do_not_measure_outages():
 
 def test_the_loss_of_the_other_region_leaves_the_writer_where_it_is():
     sample = quiet()
-    sample.fault = replace(sample.fault, kind="region-loss", hit=WEST, outage="none")
+    sample.fault = replace(sample.fault, kind="region-loss", hit=WEST, outage="rows")
     assert "fault_did_not_bite" in judged_kinds(sample), "its clients went on"
     silence(sample, WEST, sample.fault.at, sample.fault.at + 60 * SECOND)
     assert judged_kinds(sample) == set()

@@ -184,7 +184,7 @@ def _crossed(acks: Sequence[Ack], fault: Fault, terms: Terms) -> list[Finding]:
 def _paused(acks: Sequence[Ack], fault: Fault, terms: Terms) -> list[Finding]:
     """A fault that must be felt, by those who must feel it."""
     feel = {*fault.cut_off, *fault.felt_in}
-    if fault.outage in {"none", "short"} and not feel:
+    if fault.outage in {"none", "rows", "short"} and not feel:
         return []
     felt = [ack for ack in acks if (ack.view in feel if feel else ack.view not in fault.away)]
     gap_ns = _longest_gap_ns([ack.returned for ack in felt], fault.at)

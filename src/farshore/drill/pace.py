@@ -29,7 +29,9 @@ class Pace:
     orphans_s: float
     accept_s: float = 90
     move_s: float = 60
-    outage_s: Mapping[str, float] = field(default_factory=lambda: {"none": 2.5, "short": 8, "move": 20})
+    outage_s: Mapping[str, float] = field(
+        default_factory=lambda: {"none": 2.5, "rows": 7.5, "short": 8, "move": 20}
+    )
     strained_s: float = 1.0
 
     @property
@@ -50,7 +52,7 @@ PACES = {
         accept_s=300,
         move_s=600,
         strained_s=10.0,
-        outage_s={"none": 25, "short": 90, "move": 300},
+        outage_s={"none": 25, "rows": 30, "short": 90, "move": 300},
     ),
 }
 

@@ -35,7 +35,7 @@ def judge_stays(operations: Operations, faults: Sequence[Fault], terms: Terms) -
             f"{fault.hit or fault.region}, {waits}"
         )
         slowest_ns = _slowest_answer_ns(operations, fault, moved.returned)
-        if fault.outage == "none" and 0 < terms.strained_ns <= slowest_ns:
+        if fault.outage in {"none", "rows"} and 0 < terms.strained_ns <= slowest_ns:
             detail += (
                 f"; but an answer took {slowest_ns / 1e9:.2f} s, so that it may have seemed out of reach"
             )

@@ -8,11 +8,12 @@ from typing import Literal
 Effect = Literal["moves", "stays"]
 """Whether the writer must leave its region for the other one by a fault, or must not."""
 
-OutageClass = Literal["none", "short", "move", "while"]
+OutageClass = Literal["none", "rows", "short", "move", "while"]
 """How long region-aware clients that are not cut off may go without an acknowledgement.
 
-none: no longer than a lease. short: an in-region failover. move: another region takes over. while: as long as the
-fault lasts, and a short one more.
+none: no longer than a lease. rows: until the server gives up those who were cut off within a transaction and hold row
+locks (idle_in_transaction_session_timeout, 5 s in the stack), and a lease. short: an in-region failover. move: another
+region takes over. while: as long as the fault lasts, and a short one more.
 """
 
 

@@ -6,7 +6,7 @@ from farshore.drill.scenario import STAYED, Scenario
 
 def story(course: Course) -> None:
     standby = course.lab.standby_region
-    course.harm("cut-one-way", standby, cut_off=(standby,), called="one-way cut")
+    course.harm("cut-one-way", standby, outage="rows", cut_off=(standby,), called="one-way cut")
     course.work(8)
     course.heal()
     course.until_served()

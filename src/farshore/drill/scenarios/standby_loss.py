@@ -5,7 +5,7 @@ from farshore.drill.scenario import STAYED, Scenario
 
 
 def story(course: Course) -> None:
-    course.lose(course.lab.standby_region, outage="none")
+    course.lose(course.lab.standby_region, outage="rows")
     course.until_served()
     course.work(4)
     course.heal()

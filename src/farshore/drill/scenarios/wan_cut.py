@@ -6,7 +6,7 @@ from farshore.drill.scenario import STAYED, Scenario
 
 def story(course: Course) -> None:
     home, standby = course.lab.regions
-    course.harm("cut-wan", home, cut_off=(standby,), called="WAN cut")
+    course.harm("cut-wan", home, outage="rows", cut_off=(standby,), called="WAN cut")
     course.work(8)
     course.heal()
     course.until_served()
