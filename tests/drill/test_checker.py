@@ -423,6 +423,18 @@ def test_a_lost_region_that_goes_on_acknowledging_did_not_bite() -> None:
     assert doubts == [f"{HOME} acknowledged 1 transfers while it was lost"]
 
 
+@pytest.mark.parametrize(("answered", "doubted"), [(1, True), (-1, False)], ids=["before", "after"])
+def test_who_asked_a_lost_region_may_be_answered_when_it_returns(answered: int, doubted: bool) -> None:
+    """A connect that hung in the black hole gets through when the region is healed."""
+    sample = drill(SMALL)
+    returned = next(ack for ack in acks(sample, "w3", before=False) if ack.t > sample.fault.at + SECOND)
+    swap(sample, "w3", returned, replace(returned, region=HOME))
+    healing_at = returned.t + answered * MS
+    sample.fault = replace(sample.fault, healing_at=healing_at, healed_at=returned.t + SECOND)
+    found = [finding.detail for finding in judge(sample.evidence()).findings]
+    assert (f"{HOME} acknowledged 1 transfers while it was lost" in found) == doubted
+
+
 def test_a_client_that_outlives_its_lost_region_did_not_bite() -> None:
     sample = drill(SMALL)
     sample.events["w1"].append(Invoke("undead", sample.fault.at + SECOND, 100, 1, 2))

@@ -80,11 +80,13 @@ class Fault:
         return t > self.at + settle_ns and not (self.healed_at is not None and t >= self.healed_at)
 
     def silences(self, invoked: int, returned: int, settle_ns: int) -> bool:
-        """Whether the writer's region can have acknowledged nothing within these two times."""
-        if self.dead_region == self.region:
-            return self.lasts(invoked, settle_ns)
+        """Whether the writer's region can have acknowledged nothing within these two times.
+
+        Who asks a lost region may be answered when it returns, even to a connect that hung until then.
+        """
         until = self.healing_at or self.healed_at
-        return self.silent and self.lasts(invoked, settle_ns) and (until is None or returned < until)
+        silent = self.silent or self.dead_region == self.region
+        return silent and self.lasts(invoked, settle_ns) and (until is None or returned < until)
 
 
 def with_ends(faults: Sequence[Fault]) -> list[tuple[Fault, int | None]]:
