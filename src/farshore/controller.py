@@ -15,7 +15,7 @@ from farshore.core.errors import MoveRefusedError, MoveTooLateError, UnknownOutc
 from farshore.core.facts import Drained, Facts, GlobalCluster, Now, Observation, Reply, Server
 from farshore.core.lease import Watch, watch
 from farshore.core.pace import rest_ms
-from farshore.core.profile import Mode, Profile
+from farshore.core.profile import LONGEST_MS, Mode, Profile
 from farshore.core.transitions import Action
 from farshore.log import log
 from farshore.names import Names
@@ -77,11 +77,13 @@ class Controller:
         self._world = world
         self._watch: Watch | None = None
         self._version_seen: tuple[int, int] = (-1, 0)
-        self._seen: dict[str, tuple[str, int]] = {}
+        self._seen: dict[str, tuple[str, int, int]] = {}
         self._record: Authority | None = None
+        self._renewed: tuple[int, int] | None = None
         self._read_at_ms: int | None = None
         self._read_at_wall_ms = 0
         self._paged_at_ms = 0
+        self._paged_before_ms: int | None = None
         self._cluster: GlobalCluster | None = None
         self._described_at_ms: int | None = None
         self._cluster_since_ms = 0
@@ -143,13 +145,14 @@ class Controller:
         self.page = self._world.journal.read()
         now = self._world.clock.now()
         self._knows_since(asked)
-        self._paged_at_ms = now.mono_ms
+        before_ms = asked.mono_ms - LONGEST_MS if self._paged_before_ms is None else self._paged_before_ms
+        self._paged_at_ms, self._paged_before_ms = now.mono_ms, asked.mono_ms
         self._accept(self.page.record)
         if self.page.record is not None:
             self._keep_event(self.page.record)
         for region, sighting in self.page.sightings.items():
-            if self._seen.get(region, ("", 0))[0] != sighting.sequence:
-                self._seen[region] = (sighting.sequence, now.mono_ms)
+            if self._seen.get(region, ("", 0, 0))[0] != sighting.sequence:
+                self._seen[region] = (sighting.sequence, now.mono_ms, before_ms)
 
     def _knows_since(self, asked: Now) -> None:
         """As old as its question: a process frozen over the reply must not take the record for news, nor tell it so."""
@@ -178,6 +181,7 @@ class Controller:
             observations=observations,
             servers=servers,
             cluster=cluster,
+            own_renewal=record is not None and self._renewed == _renewal_of(record),
             record_unchanged_ms=now.mono_ms - self._version_seen[1],
             cluster_unchanged_ms=cluster_unchanged_ms,
             move_sent=record is not None and self._sent == _intent_of(record),
@@ -188,13 +192,15 @@ class Controller:
     def _timed(self, sighting: Sighting, now_ms: int) -> Observation:
         """Another region's silence counts up to the last look at the table: who has not looked has heard no silence.
 
-        This region's own word ages until now, because it stands for what is so now (P4).
+        This region's own word stands for what is so now, so it ages until now, and since the look before the one that
+        found it: it may have been written right after that, while the table was dark (P4).
         """
-        until_ms = now_ms if sighting.region == self._region else self._paged_at_ms
+        _, seen_ms, before_ms = self._seen[sighting.region]
+        unchanged_ms = now_ms - before_ms if sighting.region == self._region else self._paged_at_ms - seen_ms
         return Observation(
             region=sighting.region,
             sequence=sighting.sequence,
-            unchanged_ms=until_ms - self._seen[sighting.region][1],
+            unchanged_ms=unchanged_ms,
             endpoints=sighting.endpoints,
             lag_ms=sighting.lag_ms,
         )
@@ -269,6 +275,8 @@ class Controller:
                 return False
             self._accept(step.record)
             self._knows_since(asked)
+            if before is None or _renewal_of(step.record) != _renewal_of(before):
+                self._renewed = _renewal_of(step.record)
             self._keep_event(step.record)
         self._act(step.action, facts)
         return True
@@ -376,6 +384,10 @@ class Controller:
         if told is None or told[0] != is_home or now_ms - told[1] >= profile.metric_ms:
             self._published = (is_home, now_ms)
             self._world.publisher.authority_home(is_home=is_home, read_at_ms=self._read_at_wall_ms)
+
+
+def _renewal_of(record: Authority) -> tuple[int, int]:
+    return record.epoch, record.renewal_seq
 
 
 def _intent_of(record: Authority) -> tuple[int, int] | None:

@@ -39,11 +39,16 @@ def renewed(view: View) -> Authority:
 
 
 def _lag_ms(view: View, holder: str) -> int | None:
-    """A lag that the writer cannot tell has grown, at most, by the time since the last renewal (H11)."""
+    """A lag that the writer cannot tell has grown, at most, by the time since the last renewal (H11).
+
+    How long ago another process renewed nobody knows: its wall clock is not ours. Then the loss has no bound.
+    """
     record, told_ms = view.record, view.facts.servers[holder].lag_ms
     if told_ms is not None or record.lag_ms is None:
         return told_ms
-    return record.lag_ms + max(0, view.now.wall_ms - record.renewed_at_ms)
+    if not view.facts.own_renewal:
+        return None
+    return record.lag_ms + max(view.facts.lease_unchanged_ms, view.now.wall_ms - record.renewed_at_ms)
 
 
 def recovered(view: View) -> Authority:

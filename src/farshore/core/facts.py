@@ -103,7 +103,8 @@ class Facts:
     """`lease_unchanged_ms`: how long this process has seen no renewal, on its monotonic clock (H8).
 
     `cluster_unchanged_ms`: how long it has seen the global cluster in this same state; `move_sent`: whether it has
-    itself sent the request that the record intends; `record_unchanged_ms`: how long it has seen this very version.
+    itself sent the request that the record intends; `record_unchanged_ms`: how long it has seen this very version;
+    `own_renewal`: whether it has itself written the last renewal.
     """
 
     me: str
@@ -114,6 +115,7 @@ class Facts:
     cluster: GlobalCluster | None = None
     cluster_unchanged_ms: int = 0
     record_unchanged_ms: int = 0
+    own_renewal: bool = False
     move_sent: bool = False
     reply: Reply | None = None
     drained: Drained | None = None
