@@ -8,7 +8,6 @@ from psycopg import sql
 
 from farshore.core.errors import RefusedError
 from farshore.postgres.admin import AdminConnectError
-from farshore.postgres.session import is_refusal
 
 Connect = Callable[[str, Mapping[str, Any]], psycopg.Connection[dict[str, Any]]]
 """(host, login) -> an autocommit connection; raises FarshoreError, with psycopg's refusal as its cause."""
@@ -46,3 +45,7 @@ class WritersLogins:
         if host is None:
             raise RefusedError("nobody holds authority now.", "Secrets Manager tries again by itself")
         return host
+
+
+def is_refusal(error: BaseException | None) -> bool:
+    return isinstance(error, psycopg.OperationalError) and "password authentication failed" in str(error)

@@ -61,17 +61,13 @@ class LoopThread:
         self._loop.call_soon_threadsafe(work)
 
 
-def is_refusal(error: BaseException | None) -> bool:
+def _may_be_refused(error: psycopg.OperationalError) -> bool:
     """Whether a server took the password and did not connect; any other failure is no reason to ask for a newer one.
 
     libpq gives no SQLSTATE of a failed connection, and its words are in the server's language.
     https://www.postgresql.org/docs/current/libpq-status.html#LIBPQ-PQCONNECTIONUSEDPASSWORD
     """
-    return (
-        isinstance(error, psycopg.OperationalError)
-        and error.pgconn is not None
-        and error.pgconn.used_password
-    )
+    return error.pgconn is not None and error.pgconn.used_password
 
 
 class Session:
@@ -119,7 +115,7 @@ class Session:
         try:
             return await self._log_in(self._login)
         except psycopg.OperationalError as error:
-            self._refused = is_refusal(error)
+            self._refused = _may_be_refused(error)
             raise
 
     async def _log_in(self, login: Login) -> psycopg.AsyncConnection[tuple[Any, ...]]:
