@@ -68,12 +68,16 @@ class StackConfig(BaseModel):
     two_person: bool = Field(
         False, description="true or false: a failover that a person wants needs a second one"
     )
-    lease_ttl_ms: int | None = Field(None, gt=0, description="milliseconds, three renewals or more")
+    lease_ttl_ms: int | None = Field(
+        None, gt=0, description="milliseconds, from three renewals to about 44000"
+    )
     renew_ms: int | None = Field(None, gt=0, description="milliseconds, a third of the lease or less")
     stall_margin_ms: int | None = Field(None, gt=0, description="milliseconds")
     probe_ms: int | None = Field(None, gt=0, description="milliseconds")
-    unreachable_after_ms: int | None = Field(None, gt=0, description="milliseconds, three probes or more")
-    stale_after_ms: int | None = Field(None, gt=0, description="milliseconds, three probes or more")
+    unreachable_after_ms: int | None = Field(
+        None, gt=0, description="milliseconds, from three probes to 45000"
+    )
+    stale_after_ms: int | None = Field(None, gt=0, description="milliseconds, from three probes to 45000")
     loss_budget_ms: int | None = Field(None, gt=0, description="milliseconds")
 
     record_ttl_s: int = Field(60, ge=1, le=300, description="seconds, 1 to 300")
