@@ -34,7 +34,7 @@ class Links:
         return not self.lost_regions & {a, b} and frozenset((a, b)) not in self.cuts
 
     def one_way_s(self, a, b):
-        return self.one_way.get(frozenset((a, b)), 0.0)
+        return self.one_way.get((a, b), self.one_way.get(frozenset((a, b)), 0.0))
 
     def cut(self, a, b):
         self.cuts.add(frozenset((a, b)))

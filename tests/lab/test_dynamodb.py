@@ -210,14 +210,14 @@ def test_an_eventually_consistent_read_lags_by_the_link(world):
 
 def test_the_later_of_two_writes_from_two_regions_conflicts(world):
     put(world.east, 1)
-    world.links.one_way |= {HS: 0.5, HW: 0.5, SW: 0.5}
+    world.links.one_way |= {(STANDBY, HOME): 3.0, (WITNESS, HOME): 3.0}  # its answer is long under way
     with ThreadPoolExecutor() as pool:
         first = pool.submit(put, world.east, 2)
-        time.sleep(0.1)
-        second = pool.submit(put, world.west, 3)
-        first.result()
+        eventually(lambda: get(world.west) == 2)
         with pytest.raises(ClientError) as refused:
-            second.result()
+            put(world.west, 3)
+        assert not first.done()
+        first.result()
     assert code(refused) == "ReplicatedWriteConflictException"
     world.links.one_way.clear()
     assert get(world.west) == 2
