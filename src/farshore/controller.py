@@ -82,8 +82,7 @@ class Controller:
         self._renewed: tuple[int, int] | None = None
         self._read_at_ms: int | None = None
         self._read_at_wall_ms = 0
-        self._paged_at_ms = 0
-        self._paged_before_ms: int | None = None
+        self._paged_at_ms = -LONGEST_MS
         self._cluster: GlobalCluster | None = None
         self._described_at_ms: int | None = None
         self._cluster_since_ms = 0
@@ -145,8 +144,7 @@ class Controller:
         self.page = self._world.journal.read()
         now = self._world.clock.now()
         self._knows_since(asked)
-        before_ms = asked.mono_ms - LONGEST_MS if self._paged_before_ms is None else self._paged_before_ms
-        self._paged_at_ms, self._paged_before_ms = now.mono_ms, asked.mono_ms
+        before_ms, self._paged_at_ms = self._paged_at_ms, asked.mono_ms
         self._accept(self.page.record)
         if self.page.record is not None:
             self._keep_event(self.page.record)
@@ -190,13 +188,14 @@ class Controller:
         )
 
     def _timed(self, sighting: Sighting, now_ms: int) -> Observation:
-        """Another region's silence counts up to the last look at the table: who has not looked has heard no silence.
+        """Another region's silence counts up to the last look's question: who has not looked has heard no silence.
 
         This region's own word stands for what is so now, so it ages until now, and since the look before the one that
         found it: it may have been written right after that, while the table was dark (P4).
         """
         _, seen_ms, before_ms = self._seen[sighting.region]
-        unchanged_ms = now_ms - before_ms if sighting.region == self._region else self._paged_at_ms - seen_ms
+        is_own = sighting.region == self._region
+        unchanged_ms = now_ms - before_ms if is_own else max(0, self._paged_at_ms - seen_ms)
         return Observation(
             region=sighting.region,
             sequence=sighting.sequence,

@@ -5,7 +5,7 @@ or dead delays none of the others, and never an observation.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from farshore.core.errors import UnknownOutcomeError
 from farshore.core.facts import Endpoints, LagReading, Now
@@ -22,6 +22,7 @@ from farshore.core.lag import (
     is_news,
     judge,
     noted,
+    sole_writer,
 )
 from farshore.core.profile import Profile
 from farshore.log import log
@@ -184,8 +185,7 @@ class Monitor:
         }
         metric = self._outlets.metric()
         recent = None if metric.minute is None else around(self._lasting.minutes, metric.minute)
-        seen = Seen(self._region, words, metric, recent)
-        return replace(seen, writer_for_ms=self._writer_for_ms(seen.writer))
+        return Seen(self._region, words, metric, recent, self._writer_for_ms(sole_writer(words)))
 
     def _writer_for_ms(self, writer: str | None) -> int | None:
         now_ms, before = self._clock.now().wall_ms, self._lasting.writer

@@ -76,9 +76,10 @@ class Prober:
         except Exception:
             self._forget()  # an answer that cannot be read is neither silence nor a sign of a writer
             raise
-        if self._clock.now().mono_ms - self._turned_ms > self._turn_max_ms:
+        turned_ms = self._clock.now().mono_ms
+        if turned_ms - self._turned_ms > self._turn_max_ms:
             self._forget()
-        self._turned_ms = self._clock.now().mono_ms
+        self._turned_ms = turned_ms
 
     def _forget(self) -> None:
         self._heard_ms = self._turned_ms = self._clock.now().mono_ms

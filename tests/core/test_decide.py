@@ -312,7 +312,7 @@ def test_a_row_that_breaks_an_invariant_never_reaches_the_journal(monkeypatch):
         return dataclasses.replace(view.record, epoch=view.record.epoch + 2)
 
     rows = tuple(dataclasses.replace(row, apply=broken) for row in decide_module.TABLE)
-    monkeypatch.setattr(decide_module, "TABLE", rows)
+    monkeypatch.setattr(decide_module, "ROWS", decide_module.by_phase(rows))
     with pytest.raises(InvariantError, match="epoch"):
         step(HELD, KEEPER)
 

@@ -74,6 +74,23 @@ def test_what_the_control_plane_said_before_a_freeze_is_old_after_it():
     assert world.clock.mono_ms - controller._described_at_ms >= 60_000
 
 
+def test_a_freeze_over_a_look_at_the_table_is_no_silence_of_the_other_region():
+    world = SimWorld()
+    run(world, start(world), 3000)
+    controller = world.controller(STANDBY, "frozen")
+    controller._read()
+    read = controller._world.journal.read
+
+    def frozen_before_the_reply_is_taken():
+        page = read()
+        world.clock.mono_ms += 60_000
+        return page
+
+    controller._world.journal.read = frozen_before_the_reply_is_taken
+    controller._read()
+    assert controller._observe().observations[HOME].unchanged_ms == 0
+
+
 def test_a_promotion_frozen_on_its_way_is_not_sent_after_its_time():
     """H6: Lambda freezes the process between the record and the request, another finishes, this one wakes."""
     world = SimWorld()

@@ -550,6 +550,14 @@ MUTANTS = (
         "tests/simulate/test_simulate.py -k kept",
     ),
     Mutant(
+        "P4",
+        "count the other region's silence up to a look's reply",
+        "src/farshore/controller.py",
+        "before_ms, self._paged_at_ms = self._paged_at_ms, asked.mono_ms",
+        "before_ms, self._paged_at_ms = self._paged_at_ms, now.mono_ms",
+        "tests/core/test_stale_news.py -k look_at_the_table",
+    ),
+    Mutant(
         "P3",
         "let an unknown lag grow by another process's wall clock",
         "src/farshore/core/effects.py",

@@ -69,7 +69,7 @@ def test_a_plan_is_read_back_as_it_was_written():
 
 def without(monkeypatch, *rows):
     table = tuple(row for row in TABLE if row.name not in rows)
-    monkeypatch.setattr(deciding, "TABLE", table)
+    monkeypatch.setattr(deciding, "ROWS", deciding.by_phase(table))
 
 
 def breaks(monkeypatch, what):
@@ -123,7 +123,7 @@ def test_a_switchover_before_the_last_byte_is_found(monkeypatch):
         return view.facts.me == view.plan.source and moving._unsent_here(view)
 
     table = tuple(replace(row, when=at_once) if row.name == "switch" else row for row in TABLE)
-    monkeypatch.setattr(deciding, "TABLE", table)
+    monkeypatch.setattr(deciding, "ROWS", deciding.by_phase(table))
     found = {o.promise for o in (play(plan_of(s)) for s in range(100)) if o.broken}
     assert "P2" in found
 
@@ -227,7 +227,7 @@ def test_a_claim_is_judged_whatever_its_row_is_called(monkeypatch):
     case = from_json((CASES_DIR / "a-lease-is-taken-for-lapsed.json").read_text())
     breaks(monkeypatch, "a lease is taken for lapsed")
     table = tuple(replace(row, name=f"new-{row.name}") for row in TABLE)
-    monkeypatch.setattr(deciding, "TABLE", table)
+    monkeypatch.setattr(deciding, "ROWS", deciding.by_phase(table))
     assert play(case.plan).promise == "P4"
 
 
@@ -305,6 +305,7 @@ def test_the_command_reports_and_writes_a_short_case(monkeypatch, tmp_path):
     small = CliRunner().invoke(app, ["simulate", "--histories", "5", "--jobs", "1", "--json"])
     assert small.exit_code == 3
     assert json.loads(small.stdout)["uncovered"]
+    assert "farshore: 5 of 5 histories, 0 broken" in small.stderr
 
 
 def test_wrong_use_is_said():

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -75,6 +76,8 @@ def _run(histories: int, seed: int, jobs: int) -> Totals:
         TextColumn("{task.fields[broken]}"),
         TimeRemainingColumn(),
     )
+    if not err.is_terminal:
+        return run_all(histories, seed, jobs, _tell_now_and_then(histories))
     with Progress(*columns, console=err, transient=True) as bar:
         task = bar.add_task("", total=histories, broken="")
 
@@ -83,6 +86,24 @@ def _run(histories: int, seed: int, jobs: int) -> Totals:
             bar.update(task, completed=totals.histories, broken=broken)
 
         return run_all(histories, seed, jobs, tell)
+
+
+def _tell_now_and_then(histories: int) -> Callable[[Totals], None]:
+    """A line for each tenth, for a log: a file has no bar that moves."""
+    told = 0
+
+    def tell(totals: Totals) -> None:
+        nonlocal told
+        tenth = totals.histories * 10 // histories
+        if tenth > told:
+            told = tenth
+            err.print(
+                f"farshore: {totals.histories:,} of {histories:,} histories, {totals.broken_count} broken",
+                markup=False,
+                highlight=False,
+            )
+
+    return tell
 
 
 def _write_down(totals: Totals, report: Path) -> list[Path]:

@@ -1,6 +1,6 @@
 """observe -> decide -> record -> act. This is `decide`: pure, total, and the only place where steps are chosen."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from farshore.core import first_boot, health
@@ -9,8 +9,16 @@ from farshore.core.errors import InvariantError
 from farshore.core.facts import Facts, Now
 from farshore.core.profile import Mode, Profile
 from farshore.core.stamp import stamped
-from farshore.core.transitions import TABLE, Action
+from farshore.core.transitions import TABLE, Action, Row
 from farshore.core.view import View
+
+
+def by_phase(table: Iterable[Row]) -> dict[Phase, tuple[Row, ...]]:
+    rows = tuple(table)
+    return {phase: tuple(row for row in rows if row.source is phase) for phase in Phase}
+
+
+ROWS = by_phase(TABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +43,8 @@ def decide(
     if record is None:
         return _boot(facts, now, mode, history)
     view = View(record, facts, now, profile)
-    for row in TABLE:
-        if row.source is record.phase and row.when(view):
+    for row in ROWS[record.phase]:
+        if row.when(view):
             reason = row.explain(view)
             after = row.apply(view)
             if after == record:

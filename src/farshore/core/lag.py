@@ -12,7 +12,7 @@ may be of before the loss, but it can contradict it.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -105,9 +105,13 @@ class Seen:
 
     @property
     def writer(self) -> str | None:
-        """The one region that says it writes; None when there is none, or more than one."""
-        writers = [region for region, word in self.words.items() if word.writes]
-        return writers[0] if len(writers) == 1 else None
+        return sole_writer(self.words)
+
+
+def sole_writer(words: Mapping[str, Word]) -> str | None:
+    """The one region that says it writes; None when there is none, or more than one."""
+    writers = [region for region, word in words.items() if word.writes]
+    return writers[0] if len(writers) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +155,8 @@ def judge(seen: Seen, limits: Limits) -> Verdict:
     metric = _metric(seen, limits)
     if metric.quality is Quality.KNOWN and database.quality is Quality.KNOWN:
         metric = _compared(metric, seen, limits)
-    readings = (database, replace(metric, age_ms=seen.metric.age_ms))
+    metric = Reading(metric.source, metric.quality, metric.why, metric.lag_ms, seen.metric.age_ms)
+    readings = (database, metric)
     contradiction = next((r for r in readings if r.quality is Quality.CONTRADICTORY), None)
     if contradiction is not None:
         return Verdict(State.UNKNOWN, None, contradiction.why, readings)
