@@ -312,6 +312,7 @@ def test_failover_with_the_writer_region_lost_and_its_return(lab, east, west):
 
     eventually(east_writes)
     eventually(lambda: writer_region(east, lab) == EAST)
+    eventually(lambda: not global_cluster(east, lab).get("FailoverState"))
     members = {
         m["DBClusterArn"]: m["SynchronizationStatus"]
         for m in global_cluster(east, lab)["GlobalClusterMembers"]
