@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ON_POSTGRES_15 := tests/postgres tests/operate/test_orphans.py tests/client tests/lab/test_postgres_fleet.py tests/lab/test_rds.py
 # What is about names, deadlines and silence has nothing to do with the server's version.
 NOT_ABOUT_POSTGRES := deadline or black_hole or name_server or ttl or told_wrongly or looks_first or rules_of or settings_that
-# Tests of a lab mostly wait: three files at a time, each file by itself and in order.
+# Tests of a lab mostly wait: three files at a time, each by itself and in order, the long ones first.
 SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
 STAMP := $(VENV)/.installed-$(shell $(PYTHON) -c 'import platform, sys; print(f"{sys.version_info[0]}.{sys.version_info[1]}-{platform.machine()}")' 2>/dev/null)
 

@@ -10,6 +10,18 @@ import pytest
 
 from two_servers import TEMPLATES, NameServer
 
+LONGEST_FIRST = (
+    "lab/test_watching_lab.py",
+    "lab/test_by_hand.py",
+    "lab/test_control_plane.py",
+    "lab/test_operators_look.py",
+    "drill/test_run.py",
+    "lab/test_running_lab.py",
+    "lab/test_seed_commands.py",
+    "lab/test_deploy_lab.py",
+)
+"""Files of half a minute and more: begun last, one of them keeps one worker busy while the others have nothing left."""
+
 
 def pytest_configure():
     """Processes that a test starts make no template of their own."""
@@ -30,6 +42,11 @@ def pytest_collection():
     finally:
         gc.freeze()
         gc.enable()
+
+
+def pytest_collection_modifyitems(items):
+    order = {name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: order.get("/".join(item.path.parts[-2:]), len(order)))
 
 
 @pytest.fixture
