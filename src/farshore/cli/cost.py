@@ -71,15 +71,12 @@ def _print(found: operate.Estimate) -> None:
     table = Table(box=None, pad_edge=False, show_footer=True)
     table.add_column("a month", footer="total")
     table.add_column("USD", f"{found.total_usd:,.2f}", justify="right")
-    table.add_column("quantity", justify="right")
-    table.add_column("rate")
-    table.add_column("seed said", operate.SEED_TOTAL)
-    table.add_column("note")
+    table.add_column("at which rate, for what", f"the seed: {operate.SEED_TOTAL}")
     for line in found.lines:
-        rate = f"${line.rate.usd:g} per {line.rate.unit}"
-        table.add_row(
-            line.what, f"{line.usd:,.2f}", f"{line.quantity:,.4g}", rate, line.seed or "-", line.note
-        )
+        quantity = f"{line.quantity:,.0f}" if line.quantity >= 1000 else f"{line.quantity:.4g}"
+        seed = f"the seed: {line.seed}" if line.seed else ""
+        words = f"{quantity} at ${line.rate.usd:.6g} per {line.rate.unit}", line.note, seed
+        table.add_row(line.what, f"{line.usd:,.2f}", "; ".join(word for word in words if word))
     out.print(table)
     out.print("\nother choices", markup=False)
     for one in found.what_ifs:
