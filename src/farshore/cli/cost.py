@@ -73,7 +73,7 @@ def _print(found: operate.Estimate) -> None:
     table.add_column("USD", f"{found.total_usd:,.2f}", justify="right")
     table.add_column("at which rate, for what", f"the seed: {operate.SEED_TOTAL}")
     for line in found.lines:
-        quantity = f"{line.quantity:,.0f}" if line.quantity >= 1000 else f"{line.quantity:.4g}"
+        quantity = f"{line.quantity:,.4f}".rstrip("0").rstrip(".")
         seed = f"the seed: {line.seed}" if line.seed else ""
         words = f"{quantity} at ${line.rate.usd:.6g} per {line.rate.unit}", line.note, seed
         table.add_row(line.what, f"{line.usd:,.2f}", "; ".join(word for word in words if word))
