@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from farshore.core import requests
 from farshore.core.authority import Authority, Event, Phase, PlanKind
 from farshore.core.errors import RefusedError, UnknownOutcomeError, UsageError
-from farshore.core.facts import Now
+from farshore.core.facts import GlobalCluster, Now
 from farshore.core.profile import Profile
 from farshore.core.requests import Asked
 from farshore.names import Names
-from farshore.ports import Clock, Cloud, Journal
+from farshore.ports import Clock, Cloud, Journal, Page
 
 Build = Callable[[Authority, Asked], Authority]
 """A request of core.requests with its arguments bound; raises RefusedError."""
@@ -23,6 +23,8 @@ POLL_MS = 50
 HEAR_MS = 200
 HEARD_WITHIN_MS = 6000
 """Three beats of a loop (lambdas.loop)."""
+READ_TRIES = 3
+"""A read that was throttled or lost has changed nothing: whoever asks need not repeat it by hand."""
 
 
 def target_of(names: Names, record: Authority, wanted: str | None) -> str:
@@ -39,7 +41,7 @@ def planned(
 
     Raises RefusedError at once for what needs no listening to the controllers, which takes some seconds.
     """
-    cluster = cloud.describe()
+    cluster = _described(cloud, requester.clock)
     wanted = wanted or (names.home_region if move == PlanKind.FAILBACK else None)
 
     def given(running: Iterable[str]) -> Build:
@@ -59,18 +61,37 @@ def controllers(
 
     Returns when all have been heard, or after `within_ms`. Raises UnknownOutcomeError without the table.
     """
-    first, running = _beats(journal), frozenset[str]()
+    first, running = _beats(read_page(journal, clock)), frozenset[str]()
     give_up_ms = clock.now().mono_ms + within_ms
     while running < frozenset(regions) and clock.now().mono_ms < give_up_ms:
         clock.sleep(HEAR_MS)
-        running |= {region for region, beat in _beats(journal).items() if beat != first.get(region)}
+        running |= {
+            region for region, beat in _beats(read_page(journal, clock)).items() if beat != first.get(region)
+        }
     return running
 
 
-def _beats(journal: Journal) -> dict[str, tuple[str, int]]:
-    return {
-        one.region: (one.process, one.beat) for one in journal.read().presences if one.kind == "controller"
-    }
+def read_page(journal: Journal, clock: Clock) -> Page:
+    """Raises UnknownOutcomeError when the table leaves each of the tries without an answer."""
+    for _ in range(READ_TRIES - 1):
+        try:
+            return journal.read()
+        except UnknownOutcomeError:
+            clock.sleep(HEAR_MS)
+    return journal.read()
+
+
+def _described(cloud: Cloud, clock: Clock) -> GlobalCluster | None:
+    for _ in range(READ_TRIES - 1):
+        cluster = cloud.describe()
+        if cluster is not None:
+            return cluster
+        clock.sleep(HEAR_MS)
+    return cloud.describe()
+
+
+def _beats(page: Page) -> dict[str, tuple[str, int]]:
+    return {one.region: (one.process, one.beat) for one in page.presences if one.kind == "controller"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +112,7 @@ class Requester:
 
     def record(self) -> Authority:
         """Raises RefusedError before the first boot, UnknownOutcomeError without the table."""
-        record = self.journal.read().record
+        record = read_page(self.journal, self.clock).record
         if record is None:
             raise RefusedError(
                 "no authority has been set up yet.",

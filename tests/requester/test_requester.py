@@ -11,7 +11,7 @@ from farshore.core.facts import Now
 from farshore.core.profile import FAST
 from farshore.operate import moves as operate
 from farshore.ports import Page, Presence
-from farshore.requester import HEARD_WITHIN_MS, TRIES, Person, Requester, controllers
+from farshore.requester import HEARD_WITHIN_MS, READ_TRIES, TRIES, Person, Requester, controllers, planned
 from farshore.simulate.ports import SimCloud, SimJournal
 from farshore.simulate.processes import Actor, run
 from farshore.simulate.servers import HOME, STANDBY
@@ -154,6 +154,35 @@ def test_a_record_that_never_rests_is_given_up_and_says_so():
     with pytest.raises(UnknownOutcomeError, match="nothing was asked for"):
         desk.requester.submit(desk.switchover())
     assert len(tries) == TRIES
+
+
+def _failing(read, failure, times):
+    """`read`, after its first `times` answers came to nothing."""
+    left = [failure] * times
+    return lambda: left.pop()() if left else read()
+
+
+def _unanswered():
+    raise UnknownOutcomeError("throttled")
+
+
+def test_a_read_that_was_throttled_is_repeated_a_few_times():
+    desk = Desk()
+    read = desk.journal.read
+    desk.journal.read = _failing(read, _unanswered, READ_TRIES - 1)
+    assert desk.requester.record().holder == HOME
+    desk.journal.read = _failing(read, _unanswered, READ_TRIES)
+    with pytest.raises(UnknownOutcomeError, match="throttled"):
+        desk.requester.record()
+
+
+def test_a_description_that_was_throttled_is_asked_for_again():
+    desk = Desk()
+    for times, refusal in ((READ_TRIES - 1, "no controller was heard"), (READ_TRIES, "cannot be described")):
+        cloud = SimCloud(desk.world, STANDBY)
+        cloud.describe = _failing(cloud.describe, lambda: None, times)
+        with pytest.raises(RefusedError, match=refusal):
+            desk.requester.rehearse(planned(desk.requester, cloud, desk.world.names, "switchover", STANDBY))
 
 
 def test_before_the_first_boot_there_is_nobody_to_ask():
