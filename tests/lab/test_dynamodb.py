@@ -1,6 +1,5 @@
 import gc
 import statistics
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -144,9 +143,9 @@ def test_a_write_in_one_region_is_read_in_the_other_at_once(world):
 
 def test_strong_requests_cost_the_fastest_majority_round_trip(world):
     world.links.one_way |= {HS: 0.5, HW: 0.1, SW: 0.25}
-    assert 0.2 <= seconds(put, world.east, 1) < 0.7
-    assert 0.5 <= seconds(put, world.west, 1) < 0.9
-    assert 0.2 <= seconds(get, world.east) < 0.7
+    assert 0.2 <= min(seconds(put, world.east, n) for n in (1, 2)) < 0.7
+    assert 0.5 <= min(seconds(put, world.west, n) for n in (3, 4)) < 0.9
+    assert 0.2 <= min(seconds(get, world.east) for _ in range(2)) < 0.7
     assert min(seconds(get, world.east, consistent=False) for _ in range(5)) < 0.2
 
 
@@ -179,12 +178,15 @@ def test_without_a_majority_nothing_is_answered_and_nothing_applied(world):
 
 
 def test_a_cut_after_applying_means_applied_without_an_answer(world):
-    patient = client(world.cloud, "dynamodb", HOME, read_timeout=1.2)
+    patient = client(world.cloud, "dynamodb", HOME, read_timeout=2.5)
     put(patient, 1)
-    world.links.one_way |= {HS: 0.5, HW: 0.5}
-    threading.Timer(0.75, lambda: (world.links.cut(HOME, STANDBY), world.links.cut(HOME, WITNESS))).start()
-    with pytest.raises(ReadTimeoutError):
-        put(patient, 7)
+    world.links.one_way |= {(STANDBY, HOME): 2.0, (WITNESS, HOME): 2.0}  # its answer is long under way
+    with ThreadPoolExecutor() as pool:
+        unanswered = pool.submit(put, patient, 7)
+        eventually(lambda: get(world.west) == 7)
+        world.links.cut(HOME, STANDBY), world.links.cut(HOME, WITNESS)
+        with pytest.raises(ReadTimeoutError):
+            unanswered.result()
     assert get(world.west) == 7
 
 
