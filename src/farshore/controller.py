@@ -369,7 +369,7 @@ class Controller:
             log("step", name=step.name, reason=step.reason, region=self._region, process=self._process)
 
     def _publish(self) -> None:
-        """Only what a consistent read or our own write has just said (CORRECTNESS.md section 3).
+        """Only what a consistent read or our own write has just said (docs/dns.md).
 
         A process that was frozen since is silent until it has read again: the role may have moved meanwhile.
         """

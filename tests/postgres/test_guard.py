@@ -1,4 +1,4 @@
-"""The guard attacked on a real server: each way past it that CORRECTNESS names must end in SQLSTATE 25006."""
+"""The guard attacked on a real server: each way past it of docs/holes.md must end in SQLSTATE 25006."""
 
 import threading
 import time

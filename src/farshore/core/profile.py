@@ -26,7 +26,7 @@ three quarters of that might never be seen."""
 class Profile:
     """All numbers are milliseconds unless the name says otherwise.
 
-    lease_ttl_ms        how long the writer may write after a renewal (guard, CORRECTNESS.md section 2)
+    lease_ttl_ms        how long the writer may write after a renewal (docs/decisions/0002)
     renew_ms            pause between renewals; at least three must fit into one lease
     stall_margin_ms     longest stall between commit check and disk that cannot produce an orphan (H2)
     drift_ppm           how much faster one clock may run than another
