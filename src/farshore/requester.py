@@ -65,9 +65,8 @@ def controllers(
     give_up_ms = clock.now().mono_ms + within_ms
     while running < frozenset(regions) and clock.now().mono_ms < give_up_ms:
         clock.sleep(HEAR_MS)
-        running |= {
-            region for region, beat in _beats(read_page(journal, clock)).items() if beat != first.get(region)
-        }
+        beats = _beats(read_page(journal, clock))
+        running |= {region for region, beat in beats.items() if beat != first.get(region)}
     return running
 
 

@@ -219,7 +219,7 @@ CALLS = [
         for who in RUNNING
         for action in ("DescribeNetworkInterfaces", "DescribeSubnets")
     ),
-    Call(FAILOVER, "dynamodb:Query", (TABLE,), (REQUESTER, "self.journal.read()")),
+    Call(FAILOVER, "dynamodb:Query", (TABLE,), (REQUESTER, "journal.read()")),
     Call(FAILOVER, "dynamodb:PutItem", (TABLE,), (REQUESTER, "self.journal.compare_and_set(")),
     Call(
         FAILOVER,
