@@ -132,11 +132,16 @@ class RunningLab:
 
     # --- asking ---------------------------------------------------------------------------------------------------
 
+    def status(self) -> Any:
+        """What `farshore status` says; its exit code says whether all is well: on a busy computer it need not be."""
+        env = {**os.environ, **self.info["env"][OUTSIDE]}
+        return json.loads(forked.farshore("status", "--json", env=env).stdout)
+
     def run(self, *arguments: str, view: str = OUTSIDE, timeout_s: float = 60.0) -> Any:
         """The JSON that a farshore command prints in a view; JSON lines become a list."""
         env = {**os.environ, **self.info["env"][view]}
         done = forked.farshore(*arguments, "--json", env=env, timeout_s=timeout_s)
-        assert done.returncode == 0, f"farshore {' '.join(arguments)}: {done.stderr}"
+        assert done.returncode == 0, f"farshore {' '.join(arguments)}: {done.stderr}{done.stdout}"
         lines = [json.loads(line) for line in done.stdout.splitlines()]
         return lines if arguments[0] == "history" else lines[0]
 

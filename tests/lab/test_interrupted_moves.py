@@ -18,7 +18,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Self
 
-import forked
 import psutil
 import pytest
 from running import (
@@ -297,15 +296,8 @@ def _interrupt(lab: RunningLab, verb: str, step: str, how: signal.Signals) -> bo
     assert (told["phase"], told["holder"]) == ("HELD", after["holder"]), asked.lines
     rose = after["epoch"] - before["epoch"]  # rolled back before its own epoch was claimed, or after
     assert rose in ((1,) if after["holder"] == target else (1, 2)), asked.lines
-    assert _status(lab)["record"]["holder"] == after["holder"]
+    assert lab.status()["record"]["holder"] == after["holder"]
     return True
-
-
-def _status(lab: RunningLab) -> dict:
-    """Its exit code says whether all is well; right after a move that was shot at it need not be."""
-    env = {**os.environ, **lab.info["env"][OUTSIDE]}
-    done = forked.farshore("status", "--json", env=env, timeout_s=PATIENCE_S)
-    return json.loads(done.stdout)
 
 
 ALL = [(step, how) for step in STEPS for how in (signal.SIGKILL, signal.SIGSTOP)]

@@ -81,7 +81,8 @@ def test_env_lets_ordinary_tools_in(lab):
 
 def test_the_operators_verbs_tell_what_is(lab):
     record = settled(lab)
-    status = lab.run("status")
+    wait_for("status says that all is well", lambda: lab.status()["exit_code"] == 0, 60)
+    status = lab.status()
     assert (status["record"]["holder"], status["record"]["epoch"]) == (HOME, record["epoch"])
     assert status["renewed_ms_ago"] < PATIENCE_S * 1000
     guard = lab.run("guard", "status")
