@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
 from moto.cloudwatch.models import cloudwatch_backends
+from moto.sns.models import Subscription
 
 from farshore.lab.cloud import cloudwatch
 from farshore.lab.cloud.alarm_rules import Missing, Rule, Sample, State, evaluate, points, reason, statistic
 from farshore.lab.cloud.cloudwatch import AlarmEvaluator
+from farshore.lab.cloud.sns import moto_publish
 
 OK, ALARM, INSUFFICIENT, RETAIN = State.OK, State.ALARM, State.INSUFFICIENT_DATA, None
 HOME, STANDBY = "us-east-1", "us-west-2"
@@ -156,6 +158,9 @@ def aws(monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     cloudwatch.install()
+    monkeypatch.setattr(
+        Subscription, "publish", moto_publish
+    )  # a cloud of another test has ended its deliveries
     with mock_aws():
         yield lambda service, region=HOME: boto3.client(service, region_name=region)
 

@@ -40,7 +40,7 @@ _AT_ONCE = ("sqs", "lambda")
 _BY_LINK = ("http", "email", "email-json")
 _PENDING = "PendingConfirmation"
 _log = logging.getLogger(__name__)
-_moto_publish = Subscription.publish
+moto_publish = Subscription.publish
 
 
 class Deliveries:
@@ -108,7 +108,7 @@ class Deliveries:
         if self._lost(subscription.topic.sns_backend.region_name) or not subscription.confirmed:
             return
         if subscription.protocol == "sqs":
-            self._pool.submit(_moto_publish, subscription, message, message_id, **told)
+            self._pool.submit(moto_publish, subscription, message, message_id, **told)
             return
         if matcher is not None and not matcher.matches(attributes, message):
             return
