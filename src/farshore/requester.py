@@ -61,16 +61,16 @@ def controllers(
 
     Returns when all have been heard, or after `within_ms`. Raises UnknownOutcomeError without the table.
     """
-    first, running = _beats(read_page(journal, clock)), frozenset[str]()
+    first, running = _beats(_page(journal, clock)), frozenset[str]()
     give_up_ms = clock.now().mono_ms + within_ms
     while running < frozenset(regions) and clock.now().mono_ms < give_up_ms:
         clock.sleep(HEAR_MS)
-        beats = _beats(read_page(journal, clock))
+        beats = _beats(_page(journal, clock))
         running |= {region for region, beat in beats.items() if beat != first.get(region)}
     return running
 
 
-def read_page(journal: Journal, clock: Clock) -> Page:
+def _page(journal: Journal, clock: Clock) -> Page:
     """Raises UnknownOutcomeError when the table leaves each of the tries without an answer."""
     for _ in range(READ_TRIES - 1):
         try:
@@ -111,7 +111,7 @@ class Requester:
 
     def record(self) -> Authority:
         """Raises RefusedError before the first boot, UnknownOutcomeError without the table."""
-        record = read_page(self.journal, self.clock).record
+        record = _page(self.journal, self.clock).record
         if record is None:
             raise RefusedError(
                 "no authority has been set up yet.",

@@ -38,7 +38,7 @@ def test_the_deadline_holds_when_everything_is_a_black_hole(shell, servers, name
     with shell(settings(servers, names, home_port=hole, standby_port=hole)) as client:
         outcome, seconds = took(lambda: client.transact(pay(uuid.uuid4()), deadline_s=deadline_s))
     assert outcome.status == "failed"
-    assert deadline_s - 0.05 < seconds < deadline_s + 2
+    assert deadline_s - 0.05 < seconds < deadline_s + 0.5
 
 
 def test_the_deadline_holds_when_the_server_falls_silent_at_work(shell, servers, names):
@@ -52,7 +52,7 @@ def test_the_deadline_holds_when_the_server_falls_silent_at_work(shell, servers,
         outcome, seconds = took(lambda: client.transact(silenced, deadline_s=1))
     relay.close()
     assert outcome.status == "failed"
-    assert seconds < 3
+    assert seconds < 1.5
 
 
 def test_the_deadline_holds_when_commit_is_sent_into_silence(shell, servers, names):
@@ -67,7 +67,7 @@ def test_the_deadline_holds_when_commit_is_sent_into_silence(shell, servers, nam
         outcome, seconds = took(lambda: client.transact(silenced, key=keyed(key), deadline_s=1))
     relay.close()
     assert outcome.status == "unknown"
-    assert seconds < 3
+    assert seconds < 1.5
 
 
 @only_threads
@@ -76,9 +76,9 @@ def test_a_silent_name_server_does_not_stop_a_client_that_knows_the_endpoints(sh
         assert client.transact(pay(uuid.uuid4())).status == "ok"
         names.silent = True
         time.sleep(names.ttl_s + 0.1)
-        outcome, seconds = took(lambda: client.transact(pay(uuid.uuid4()), deadline_s=3))
+        outcome, seconds = took(lambda: client.transact(pay(uuid.uuid4()), deadline_s=1))
     assert (outcome.status, outcome.region) == ("ok", HOME)
-    assert seconds < 1.5, "whoever waits for the name server waits for the deadline"
+    assert seconds < 0.3
 
 
 SESSIONS = "SELECT pid FROM pg_stat_activity WHERE application_name = 'farshore-client'"
@@ -125,7 +125,7 @@ def test_the_new_writer_is_found_while_dns_still_names_the_dead_one(shell, doome
     assert (after.status, after.region, after.epoch) == ("ok", STANDBY, 2)
     assert names.aliases[WRITER_NAME] == NAMES[HOME], "DNS still names the dead region"
     assert rows(doomed_servers.standby, key) == 1
-    assert seconds < 2.5
+    assert seconds < 1.5
     if warm:
         assert used[-1] in opened_before, "the session from before the promotion was used"
     print(f"first acknowledgement {seconds * 1000:.0f} ms after the lease opened, warm={warm}")
@@ -175,7 +175,7 @@ def test_dns_decides_where_a_new_client_looks_first(shell, servers, names, hole)
         outcome, seconds = took(lambda: client.transact(pay(uuid.uuid4()), deadline_s=3))
     assert (outcome.status, outcome.attempts) == ("ok", 1)
     assert WRITER_NAME in names.asked
-    assert seconds < 1.5, "the hole alone costs two seconds"
+    assert seconds < 0.5
 
 
 @only_threads

@@ -85,7 +85,7 @@ def test_a_good_failover_is_valid_and_reported(standin, scratch, tmp_path, capsy
     assert report["seed"] == 3
     assert report["acked"] >= 50
     assert 0.5 < report["outage_seconds"] < 5
-    assert 0.5 < report["outage_seconds_dns_only"] < 5
+    assert report["outage_seconds"] < report["outage_seconds_dns_only"] + 0.1, "both end at one moment here"
     assert [(epoch["epoch"], epoch["region"]) for epoch in report["epochs"]] == [
         (1, "us-east-1"),
         (2, "us-west-2"),

@@ -158,9 +158,8 @@ def aws(monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     cloudwatch.install()
-    monkeypatch.setattr(
-        Subscription, "publish", moto_publish
-    )  # a cloud of another test has ended its deliveries
+    # The cloud of an earlier test may have put its deliveries here, and ended them.
+    monkeypatch.setattr(Subscription, "publish", moto_publish)
     with mock_aws():
         yield lambda service, region=HOME: boto3.client(service, region_name=region)
 

@@ -159,23 +159,23 @@ def test_names_resolve_by_view(lab):
     assert lab.fleet.resolve(EAST, "elsewhere.us-east-1.rds.amazonaws.com") is None
 
 
-def test_writing_goes_on_at_once_when_the_in_region_standby_dies(lab):
+def test_writing_goes_on_within_a_second_when_the_in_region_standby_dies(lab):
     with lab.connect(EAST) as home:
         lab.member(EAST, 2).kill()
         began = time.monotonic()
         write(home, "standby dead")
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 1.0
     settled(lab, EAST, WEST)  # and it is synchronous again once it is back
 
 
-def test_writing_goes_on_at_once_when_the_in_region_standby_freezes(lab):
+def test_writing_goes_on_within_a_second_when_the_in_region_standby_freezes(lab):
     standby = lab.member(EAST, 2)
     with lab.connect(EAST) as home:
         standby.freeze()
         try:
             began = time.monotonic()
             write(home, "standby frozen")
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < 1.0
         finally:
             standby.thaw()
     settled(lab, EAST, WEST)

@@ -150,13 +150,10 @@ def test_outside_is_near(wan):
     with server.echoing():
         client.sendall(b"w")
         client.recv(1)
-        trips = []
-        for _ in range(5):
-            begin = time.monotonic()
-            client.sendall(b"x")
-            client.recv(1)
-            trips.append(time.monotonic() - begin)
-        assert 0.004 <= min(trips) < 2 * ONE_WAY_S
+        begin = time.monotonic()
+        client.sendall(b"x")
+        client.recv(1)
+        assert 0.004 <= time.monotonic() - begin < 2 * ONE_WAY_S
         client.close()
 
 

@@ -53,7 +53,7 @@ def test_a_connect_into_a_black_hole_ends_at_the_deadline(pair_of_servers, loop,
     started = time.monotonic()
     with pytest.raises(DatabaseUnreachableError):
         session.row(ONE, (), 200)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 1
 
 
 def test_a_hanging_statement_ends_at_the_deadline_and_the_next_one_works(pair_of_servers, loop):
@@ -61,7 +61,7 @@ def test_a_hanging_statement_ends_at_the_deadline_and_the_next_one_works(pair_of
     started = time.monotonic()
     with pytest.raises(DatabaseUnreachableError):
         session.row(sql.SQL("select pg_sleep(30)"), (), 300)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 2
     assert session.row(ONE, (), 5000) == (1,)
 
 
@@ -75,7 +75,7 @@ def test_a_connection_that_falls_silent_ends_at_the_deadline(pair_of_servers, lo
         started = time.monotonic()
         with pytest.raises(DatabaseUnreachableError):
             session.row(ONE, (), 300)
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 1
     finally:
         relay.close()
 

@@ -14,6 +14,7 @@ from farshore.core.view import View
 
 
 def by_phase(table: Iterable[Row]) -> dict[Phase, tuple[Row, ...]]:
+    """The rows that can apply in each phase, in the table's order: the first that does is the step."""
     rows = tuple(table)
     return {phase: tuple(row for row in rows if row.source is phase) for phase in Phase}
 
