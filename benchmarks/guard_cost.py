@@ -36,6 +36,7 @@ TABLES = ("pgbench_accounts", "pgbench_branches", "pgbench_tellers", "pgbench_hi
 LEASE_S, RENEW_S = 1.6, 0.3
 ROWS = 1_000_000
 RESAMPLES = 4000
+START_S = 60
 
 TPCB = r"""
 \set aid random(1, 100000 * :scale)
@@ -81,7 +82,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, default=2)
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--postgres")
-    parser.add_argument("--protocol", choices=("simple", "extended", "prepared"), default="simple")
+    parser.add_argument("--protocol", choices=("simple", "prepared"), default="simple")
     parser.add_argument("--standby", action="store_true")
     return parser.parse_args()
 
@@ -99,7 +100,7 @@ def _server(root: Path, wanted: str | None) -> Iterator[str]:
 
 @contextmanager
 def _standby(root: Path, dsn: str, wanted: str | None) -> Iterator[None]:
-    """A synchronous standby of the server at `dsn`; its fsync is real throughout."""
+    """A synchronous standby of the server at `dsn`; while it runs each commit waits for its disk too."""
     home = _home(root / "standby")
     _run([find(wanted).program("pg_basebackup"), "-D", home / "data", "-d", dsn, "-R", "-c", "fast"])
     auto = home / "data" / "postgresql.auto.conf"
@@ -107,15 +108,11 @@ def _standby(root: Path, dsn: str, wanted: str | None) -> Iterator[None]:
     with _running(home, wanted):
         _set(dsn, "synchronous_standby_names", "standby")
         with psycopg.connect(dsn, autocommit=True) as connection:
-            while True:
-                row = connection.execute("select sync_state from pg_stat_replication").fetchone()
-                if row == ("sync",):
-                    break
-                time.sleep(0.05)
+            state = "select sync_state from pg_stat_replication"
+            _until(
+                lambda: connection.execute(state).fetchone() == ("sync",), "the standby is not synchronous"
+            )
         yield
-        with psycopg.connect(dsn, autocommit=True) as connection:
-            connection.execute("alter system reset synchronous_standby_names")
-            connection.execute("select pg_reload_conf()")
 
 
 def _run_as() -> dict[str, Any]:
@@ -145,14 +142,25 @@ def _running(home: Path, wanted: str | None) -> Iterator[str]:
     )  # fmt: skip
     dsn = f"host={home} user=postgres dbname=postgres"
     try:
-        while True:
-            with contextlib.suppress(psycopg.OperationalError), psycopg.connect(dsn):
-                break
-            time.sleep(0.05)
+        _until(lambda: _answers(dsn), f"the server in {home} does not answer")
         yield dsn
     finally:
         process.terminate()
         process.wait()
+
+
+def _answers(dsn: str) -> bool:
+    with contextlib.suppress(psycopg.OperationalError), psycopg.connect(dsn):
+        return True
+    return False
+
+
+def _until(holds: Callable[[], bool], otherwise: str) -> None:
+    give_up = time.monotonic() + START_S
+    while not holds():
+        if time.monotonic() > give_up:
+            raise SystemExit(f"{otherwise} after {START_S} s")
+        time.sleep(0.05)
 
 
 @contextmanager
